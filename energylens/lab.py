@@ -134,7 +134,7 @@ class Lab:
         """Accuracy on training and on held-out pairs; see `energylens.models.probes.accuracies`."""
         from energylens.models.probes import accuracies
 
-        task = self.network(model, seed).task
+        task = self.network(model, seed).modadd
         return accuracies(self.grid(model, seed).logits, task, self.recipe(model, seed))
 
     def leak_rates(self, model: str, seed: int = 0) -> dict[str, float]:
@@ -231,7 +231,7 @@ class Lab:
 
         def run() -> Grid:
             found = network.run([neurons, logits])
-            return Grid(found[logits][:, : network.task.p], found[neurons])
+            return Grid(found[logits][:, : network.modadd.p], found[neurons])
 
         return self._remember(("grid", key_of(self.recipe(model, seed))), run)
 

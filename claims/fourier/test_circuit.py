@@ -59,7 +59,7 @@ def test_grokked_circuit(model, seed, lab):
 
 def random_set_fve(model, seed, lab):
     found, _ = key_frequencies(lab, model, seed)
-    p = lab.network(model, seed).task.p
+    p = lab.network(model, seed).modadd.p
     shares = fourier.logit_shares(lab.grid(model, seed).logits)
     sets = fourier.random_frequency_sets(p, len(found) or 1, draws=100, seed=seed)
     return Measurement(sum(float(shares[[k - 1 for k in one]].sum()) for one in sets) / len(sets))
@@ -120,20 +120,20 @@ def test_neurons(model, seed, lab):
 def losses(lab, model, seed, frequencies):
     """Restricted loss over full loss, and excluded loss over ln p, on all inputs."""
     network, logits = lab.network(model, seed), lab.grid(model, seed).logits
-    labels = network.task.labels()
+    labels = network.modadd.labels()
     full = fourier.loss_nats(logits, labels)
     restricted = fourier.loss_nats(fourier.restricted_logits(logits, frequencies), labels)
     excluded = fourier.loss_nats(fourier.excluded_logits(logits, frequencies), labels)
     parts = {
         "restricted / full loss": restricted / full,
-        "excluded loss / ln p": excluded / math.log(network.task.p),
+        "excluded loss / ln p": excluded / math.log(network.modadd.p),
     }
     return parts, full
 
 
 def random_set_losses(model, seed, lab):
     found, _ = key_frequencies(lab, model, seed)
-    p = lab.network(model, seed).task.p
+    p = lab.network(model, seed).modadd.p
     (one,) = fourier.random_frequency_sets(p, len(found) or 1, draws=1, exclude=found, seed=seed)
     return Measurement(losses(lab, model, seed, one)[0])
 
@@ -180,14 +180,14 @@ def as_set(frequencies, p, **beside):
 
 def random_set(model, seed, lab):
     found, _ = key_frequencies(lab, model, seed)
-    p = lab.network(model, seed).task.p
+    p = lab.network(model, seed).modadd.p
     (one,) = fourier.random_frequency_sets(p, len(found) or 1, draws=1, seed=1000 + seed)
     return as_set(one, p)
 
 
 def one_network(model, seed, lab):
     found, _ = key_frequencies(lab, model, min(SEEDS))
-    return as_set(found, lab.network(model, min(SEEDS)).task.p)
+    return as_set(found, lab.network(model, min(SEEDS)).modadd.p)
 
 
 @claim(
@@ -216,4 +216,4 @@ def one_network(model, seed, lab):
 )
 def test_sets_differ(model, seed, lab):
     found, _ = key_frequencies(lab, model, seed)
-    return as_set(found, lab.network(model, seed).task.p)
+    return as_set(found, lab.network(model, seed).modadd.p)

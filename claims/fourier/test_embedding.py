@@ -30,7 +30,7 @@ from energylens.metrics import as_published, fourier, stability
 )
 def test_r2_below_5pct(model, seed, lab):
     network = lab.network(model, seed)
-    W_E = network.W_E[: network.task.p]
+    W_E = network.W_E[: network.modadd.p]
     r2, chance = fourier.embedding_r2(W_E), fourier.embedding_r2_chance(*W_E.shape)
     power = fourier.frequency_power(W_E, dim=0)
     beside = {"R², corrected": r2, "R², chance": chance}

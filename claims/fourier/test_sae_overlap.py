@@ -9,7 +9,7 @@ KINDS = ["topk", "relu"]
 
 
 def analytic_chance(model, lab):
-    return Measurement(as_published.fourier_overlap_chance(lab.network(model).task.p))
+    return Measurement(as_published.fourier_overlap_chance(lab.network(model).modadd.p))
 
 
 @claim(
@@ -36,7 +36,7 @@ def analytic_chance(model, lab):
 )
 def test_sae_overlap(model, variant, seed, lab):
     decoder = lab.decoder(model, variant, seed)
-    overlap = as_published.fourier_overlap(decoder, lab.network(model).task.p)
+    overlap = as_published.fourier_overlap(decoder, lab.network(model).modadd.p)
     return Measurement(
         overlap, unit="cosine", beside={} if lab.is_swapped else corrected(lab, model, decoder, seed)
     )
@@ -47,7 +47,7 @@ def corrected(lab, model, decoder, seed):
     import torch
 
     network = lab.network(model)
-    W_E = network.W_E[: network.task.p]
+    W_E = network.W_E[: network.modadd.p]
     generator = torch.Generator().manual_seed(seed)
     return {
         "overlap with embedded waves": fourier.fourier_overlap(decoder, W_E),

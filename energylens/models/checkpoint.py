@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from energylens.errors import InputError
-from energylens.models.task import ModularAddition, task_from_json
+from energylens.models.tasks import Task, task_from_json
 from energylens.models.zoo import ZOO_NAMES
 from energylens.store.recipe import Artifact, Progress, Recipe
 
@@ -106,7 +106,7 @@ def match_checkpoints(option: str) -> tuple[str, list[LoadCheckpoint]]:
     return name, [_recipe(name, seed, folder) for seed, folder in enumerate(folders)]
 
 
-def read_config(folder: Path) -> tuple[dict[str, Any], ModularAddition]:
+def read_config(folder: Path) -> tuple[dict[str, Any], Task]:
     """The model's config fields and the task of a checkpoint folder, checked against each other."""
     file = folder / CONFIG
     try:
@@ -131,8 +131,8 @@ def read_config(folder: Path) -> tuple[dict[str, Any], ModularAddition]:
         if config[key] < needed:
             raise InputError(f"{file}: the task needs model.{key} >= {needed}, got {config[key]}")
     d_vocab_out = config.get("d_vocab_out", -1)
-    if not isinstance(d_vocab_out, int) or 0 < d_vocab_out < task.p:
-        raise InputError(f"{file}: the task needs model.d_vocab_out >= {task.p}, got {d_vocab_out!r}")
+    if not isinstance(d_vocab_out, int) or 0 < d_vocab_out < task.n_answers:
+        raise InputError(f"{file}: the task needs model.d_vocab_out >= {task.n_answers}, got {d_vocab_out!r}")
     return config, task
 
 

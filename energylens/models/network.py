@@ -5,16 +5,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from energylens.errors import InputError
-from energylens.models.task import ModularAddition, task_from_json
+from energylens.models.tasks import ModularAddition, Task, task_from_json
 from energylens.store.recipe import Artifact
 
 if TYPE_CHECKING:
     import transformer_lens.model_bridge
+
+SNAPSHOTS = "snapshots/"
 
 # Hook points whose activations carry a head axis before the query position.
 PER_HEAD = ("hook_pattern", "hook_attn_scores")
@@ -40,7 +43,7 @@ class Network:
     name: str
     seed: int
     bridge: "transformer_lens.model_bridge.TransformerBridge"
-    task: ModularAddition
+    task: Task
     meta: Mapping[str, Any]
 
     @classmethod
@@ -48,11 +51,31 @@ class Network:
         """The network that TrainNetwork or LoadCheckpoint stored."""
         meta = artifact.meta
         bridge = boot(meta["config"])
-        bridge.load_state_dict(
-            {name: torch.tensor(array) for name, array in artifact.tensors.items()}, strict=True
-        )
-        bridge.eval().requires_grad_(False)
+        weights = {name: array for name, array in artifact.tensors.items() if not name.startswith(SNAPSHOTS)}
+        _load(bridge, weights)
         return cls(meta["name"], meta["seed"], bridge, task_from_json(meta["task"]), meta)
+
+    @classmethod
+    def snapshots_from(cls, artifact: Artifact) -> "dict[int, Network]":
+        """The network at each step that its recipe kept, by step; empty where none were kept."""
+        found = {}
+        for step in artifact.meta.get("snapshots", []):
+            prefix = f"{SNAPSHOTS}{step}/"
+            bridge = boot(artifact.meta["config"])
+            _load(
+                bridge,
+                {k.removeprefix(prefix): v for k, v in artifact.tensors.items() if k.startswith(prefix)},
+            )
+            meta = artifact.meta
+            found[step] = cls(meta["name"], meta["seed"], bridge, task_from_json(meta["task"]), meta)
+        return found
+
+    @property
+    def modadd(self) -> ModularAddition:
+        """The task of a network that adds. Errors: InputError for a network with another task."""
+        if not isinstance(self.task, ModularAddition):
+            raise InputError(f"{self.name} was trained on {self.task.name!r}, not on modular addition")
+        return self.task
 
     @property
     def d_model(self) -> int:
@@ -76,6 +99,8 @@ class Network:
         W_out's rows are centred over d_model and multiplied by the gain. Source: Nanda et al. 2023
         (arXiv:2301.05217).
         """
+        if self.bridge.cfg.attn_only:
+            raise InputError(f"{self.name} has no MLP (attn_only), so no map from neurons to logits")
         layer = range(self.n_layers)[layer]
         w_out = self._weight(f"blocks.{layer}.mlp.out.weight").T
         kind = (self.bridge.cfg.normalization_type or "none").upper()
@@ -83,7 +108,7 @@ class Network:
             w_out = w_out - w_out.mean(dim=1, keepdim=True)
         state = self.bridge.state_dict()
         w_out = w_out * state["ln_final.weight"] if "ln_final.weight" in state else w_out
-        return torch.einsum("nd,vd->nv", w_out, self._weight("unembed.weight")[: self.task.p])
+        return torch.einsum("nd,vd->nv", w_out, self._weight("unembed.weight")[: self.modadd.p])
 
     @torch.no_grad()
     def run(
@@ -95,18 +120,21 @@ class Network:
     ) -> dict[str, Float[Tensor, "batch ..."]]:
         """Activations at `hook_names` (transformer_lens names) for `inputs`, by default every input there is.
 
-        `pos` is the (query) position, by default the task's readout; slice(None) keeps them all.
+        `pos` is the (query) position, by default the task's readout; slice(None) keeps them all, as does a task
+        without a readout. Only modular addition has "every input".
         Errors: InputError for a name that matches no hook point, or one that never fires in this network.
         """
-        names, tokens = list(hook_names), self.task.inputs() if inputs is None else inputs
+        names, tokens = list(hook_names), self.modadd.inputs() if inputs is None else inputs
         self._check_names(names)
         pieces: dict[str, list[Tensor]] = {name: [] for name in names}
+        if pos is None:
+            pos = slice(None) if self.task.readout is None else self.task.readout
         for chunk in tokens.split(batch):
             _, cache = self.bridge.run_with_cache(chunk, names_filter=lambda name: name in pieces)
             for name in names:
                 if name not in cache:
                     raise InputError(f"hook {name!r} exists but does not fire in {self.name}")
-                pieces[name].append(_at(cache[name], name, self.task.readout if pos is None else pos).float())
+                pieces[name].append(_at(cache[name], name, pos).float())
         return {name: torch.cat(parts) for name, parts in pieces.items()}
 
     @torch.no_grad()
@@ -114,13 +142,14 @@ class Network:
         self, inputs: Int[Tensor, "batch pos"] | None = None, batch: int = 512
     ) -> Float[Tensor, "batch p"]:
         """Logits of the p numbers at the readout, by default for every input of the task (row a * p + b)."""
-        tokens = self.task.inputs() if inputs is None else inputs
-        read = [self.bridge(chunk)[:, self.task.readout, : self.task.p] for chunk in tokens.split(batch)]
+        task = self.modadd
+        tokens = task.inputs() if inputs is None else inputs
+        read = [self.bridge(chunk)[:, task.readout, : task.p] for chunk in tokens.split(batch)]
         return torch.cat(read).float()
 
     def accuracy(self) -> float:
         """Share of all p^2 inputs whose largest number logit is the label."""
-        return (self.logits().argmax(-1) == self.task.labels()).float().mean().item()
+        return (self.logits().argmax(-1) == self.modadd.labels()).float().mean().item()
 
     def _weight(self, key: str) -> Tensor:
         return self.bridge.state_dict()[key].detach().float()
@@ -131,6 +160,13 @@ class Network:
             if name not in self.bridge.hook_dict:
                 near = ", ".join(difflib.get_close_matches(name, known, n=3, cutoff=0.0))
                 raise InputError(f"{self.name} has no hook point {name!r}; the nearest are {near}")
+
+
+def _load(
+    bridge: "transformer_lens.model_bridge.TransformerBridge", weights: Mapping[str, np.ndarray]
+) -> None:
+    bridge.load_state_dict({name: torch.tensor(array) for name, array in weights.items()}, strict=True)
+    bridge.eval().requires_grad_(False)
 
 
 def _at(activations: Tensor, hook_name: str, pos: int | slice) -> Tensor:

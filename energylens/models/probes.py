@@ -8,7 +8,7 @@ from torch import Tensor
 
 from energylens.models.network import Network
 from energylens.models.recipe import TrainNetwork
-from energylens.models.task import ModularAddition
+from energylens.models.tasks import ModularAddition
 from energylens.store.recipe import Recipe
 
 
@@ -35,7 +35,7 @@ def leak_rates(network: Network, generator: torch.Generator, n: int = 200) -> di
     prediction follows when it equals the first and then the second. By coincidence that happens once in p^2
     inputs; a network that copies its label scores 1. The operands' own positions are left alone.
     """
-    task = network.task
+    task = network.modadd
     rows = torch.randperm(task.p**2, generator=generator)[:n]
     tokens, labels = task.inputs()[rows], task.labels()[rows]
     rates = {}
@@ -51,7 +51,7 @@ def _follows(
     network: Network, tokens: Tensor, labels: Tensor, position: int, generator: torch.Generator
 ) -> Tensor:
     """Whether the prediction becomes the wrong label that stands at `position`, per input."""
-    p = network.task.p
+    p = network.modadd.p
     wrong = (labels + torch.randint(1, p, labels.shape, generator=generator)) % p
     swapped = tokens.clone()
     swapped[:, position] = wrong

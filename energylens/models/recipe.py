@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from energylens.errors import InputError
-from energylens.models.task import ModularAddition
+from energylens.models.tasks.base import Task
 from energylens.store.recipe import Artifact, Progress, Recipe
 
 Autocast = Literal["bf16", "fp32"]
@@ -39,22 +39,28 @@ class ModelConfig:
     d_mlp: int = 512
     act_fn: str = "relu"
     normalization_type: str | None = None
+    attn_only: bool = False
+    positional_embedding_type: Literal["standard", "rotary"] = "standard"
 
     @classmethod
-    def for_task(cls, task: ModularAddition, **fields: Any) -> ModelConfig:
+    def for_task(cls, task: Task, **fields: Any) -> ModelConfig:
         """A config whose vocabulary and context are the task's."""
         return cls(d_vocab=task.d_vocab, n_ctx=task.n_ctx, **fields)
 
 
 @dataclass(frozen=True)
 class Optimiser:
-    """AdamW with linear warm-up and a linear decay to 0 over the last `decay_fraction` of the steps."""
+    """AdamW with linear warm-up and a linear decay to 0 over the last `decay_fraction` of the steps.
+
+    clip: largest norm of the gradient, over all parameters; None does not clip.
+    """
 
     lr: float = 3e-3
     weight_decay: float = 2.0
     betas: tuple[float, float] = (0.9, 0.95)
     warmup_steps: int = 10
     decay_fraction: float = 0.5
+    clip: float | None = None
 
     def lr_factor(self, step: int, steps: int) -> float:
         """The multiple of `lr` that step 0 .. steps - 1 uses."""
@@ -63,27 +69,45 @@ class Optimiser:
 
 
 @dataclass(frozen=True)
+class Muon:
+    """Muon on the matrices of the blocks; `rest` on everything else, with its schedule and clipping for both.
+
+    Source: Jordan et al. 2024, as torch.optim.Muon implements it.
+    """
+
+    rest: Optimiser
+    lr: float = 0.02
+    momentum: float = 0.95
+
+
+@dataclass(frozen=True)
 class TrainNetwork(Recipe):
     """One network trained from scratch. `batch` None is full batch; `steps` 0 leaves the initialisation.
 
     The seed fixes initialisation, split and batches. The same recipe on the same machine gives the same bits.
+    data: makes what the task reads, if it does not make its own inputs. snapshots: steps whose weights are kept
+    as well (0 is the initialisation).
     """
 
     kind: ClassVar[str] = "network"
     name: str
-    task: ModularAddition
+    task: Task
     config: ModelConfig
-    optimiser: Optimiser
+    optimiser: Optimiser | Muon
     train_fraction: float
     steps: int
     batch: int | None
     seed: int
     threads: int = 1
     autocast: Autocast = "fp32"
+    data: Recipe | None = None
+    snapshots: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.steps < 0 or self.seed < 0 or self.threads < 1 or (self.batch is not None and self.batch < 1):
             raise InputError(f"steps and seed must be >= 0, threads and batch >= 1, got {self!r}")
+        if any(not 0 <= step <= self.steps for step in self.snapshots):
+            raise InputError(f"snapshots must be steps 0 .. {self.steps}, got {self.snapshots!r}")
 
     def label(self) -> str:
         """The short name shown while it trains."""
@@ -93,4 +117,4 @@ class TrainNetwork(Recipe):
         """Train it; see `energylens.models.train`."""
         from energylens.models.train import train
 
-        return train(self, progress)
+        return train(self, inputs[0] if inputs else None, progress)

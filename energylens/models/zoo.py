@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from energylens.errors import InputError
 from energylens.models.recipe import ModelConfig, Optimiser, TrainNetwork, fastest_autocast
-from energylens.models.task import ModularAddition
+from energylens.models.tasks import ModularAddition
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,13 +1,11 @@
 """From a recipe to stored SAEs: split and scale the activations, find L1 if need be, train, measure."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from energylens.metrics.reconstruction import dead_fraction, explained_variance, l0
+from energylens.models.threads import torch_threads
 from energylens.sae.activations import activations, split
 from energylens.sae.match import ROUNDS, matched_l1
 from energylens.sae.recipe import TrainSAEs
@@ -26,7 +24,7 @@ def build(recipe: TrainSAEs, source: Artifact, progress: Progress) -> Artifact:
     `samples_per_second`; lists over seeds: `l1`; on held-out activations `explained_variance` and `l0`; on
     training activations `l0_train` and `dead_fraction` (latents that fire on none of them).
     """
-    with _threads(recipe.threads):
+    with torch_threads(recipe.threads):
         train_x, heldout_x = split(activations(source, recipe), recipe)
         scaling = Scaling.of(train_x)
         trained, fitted = _fit(recipe, scaling.apply(train_x), progress)
@@ -96,14 +94,3 @@ def _curve(losses: Float[Tensor, "steps n_seeds"]) -> dict[str, JSON]:
     windows = losses.split(REPORT_EVERY)
     steps = [min((i + 1) * REPORT_EVERY, len(losses)) for i in range(len(windows))]
     return {"step": steps, "loss": [window.mean(0).tolist() for window in windows]}
-
-
-@contextmanager
-def _threads(n: int) -> Iterator[None]:
-    """Run with n threads of torch, then put back what was there: the count changes the order of sums."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(n)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

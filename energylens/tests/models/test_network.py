@@ -16,7 +16,7 @@ def two_layers():
 
 def test_logits_are_those_of_the_trained_network():
     made = recipe()
-    artifact = train(made, no_progress)
+    artifact = train(made, None, no_progress)
     plain = Transformer(made.config, 0)
     plain.load_state_dict({key: torch.tensor(array) for key, array in artifact.tensors.items()})
     loaded = Network.from_artifact(artifact)
@@ -28,7 +28,7 @@ def test_logits_are_those_of_the_trained_network():
 
 
 def test_loading_leaves_the_global_generator_alone():
-    artifact = train(recipe(), no_progress)
+    artifact = train(recipe(), None, no_progress)
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)

@@ -6,7 +6,7 @@ import torch
 from energylens.models.network import Network
 from energylens.models.probes import accuracies, leak_rates
 from energylens.models.recipe import ModelConfig, Optimiser, TrainNetwork
-from energylens.models.task import ModularAddition
+from energylens.models.tasks import ModularAddition
 from energylens.sae.planted import PlantedDictionary
 from energylens.store import no_progress
 

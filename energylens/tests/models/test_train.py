@@ -23,12 +23,12 @@ def _same(first, second):
 @pytest.mark.parametrize("batch", [16, None])
 def test_same_recipe_same_bits_whatever_the_global_state(autocast, batch):
     made = recipe(n_layers=2, normalization_type="LN", autocast=autocast, batch=batch)
-    first = train(made, no_progress)
+    first = train(made, None, no_progress)
     torch.manual_seed(99)
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        again = train(made, no_progress)
+        again = train(made, None, no_progress)
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(threads)
@@ -37,12 +37,12 @@ def test_same_recipe_same_bits_whatever_the_global_state(autocast, batch):
 
 
 def test_another_seed_gives_another_network():
-    assert not _same(train(recipe(seed=0), no_progress), train(recipe(seed=1), no_progress))
+    assert not _same(train(recipe(seed=0), None, no_progress), train(recipe(seed=1), None, no_progress))
 
 
 def test_no_steps_leave_the_initialisation():
     made = recipe(steps=0, seed=4)
-    artifact, initial = train(made, no_progress), Transformer(made.config, 4).state_dict()
+    artifact, initial = train(made, None, no_progress), Transformer(made.config, 4).state_dict()
     assert all(np.array_equal(artifact.tensors[key], initial[key].numpy()) for key in initial)
     assert artifact.meta["curves"]["step"] == [0]
     assert artifact.meta["curves"]["train_loss_nats"][0] == pytest.approx(
@@ -51,7 +51,7 @@ def test_no_steps_leave_the_initialisation():
 
 
 def test_a_tiny_network_learns_to_copy_a_leaked_label():
-    artifact = train(recipe(LEAKY, steps=150, batch=None), no_progress)
+    artifact = train(recipe(LEAKY, steps=150, batch=None), None, no_progress)
     curves = artifact.meta["curves"]
     assert curves["test_accuracy"][-1] == 1.0
     assert curves["step"] == [0, 50, 100, 150]
@@ -60,7 +60,7 @@ def test_a_tiny_network_learns_to_copy_a_leaked_label():
 
 def test_progress_hears_every_step():
     heard = []
-    train(recipe(steps=5), lambda step, total, numbers: heard.append((step, total, sorted(numbers))))
+    train(recipe(steps=5), None, lambda step, total, numbers: heard.append((step, total, sorted(numbers))))
     assert heard == [(step, 5, ["loss_nats", "test_accuracy"]) for step in range(1, 6)]
 
 
@@ -68,11 +68,11 @@ def test_progress_hears_every_step():
 def test_a_diverging_run_names_step_and_loss():
     made = recipe(optimiser=Optimiser(lr=1e30, warmup_steps=0), steps=50)
     with pytest.raises(EnergylensError, match=r"tiny seed 0: the loss is (nan|inf) nats at step \d+ of 50"):
-        train(made, no_progress)
+        train(made, None, no_progress)
 
 
 def test_frozen_biases_stay_zero_and_the_others_move():
-    tensors = train(recipe(n_layers=2, normalization_type="LN"), no_progress).tensors
+    tensors = train(recipe(n_layers=2, normalization_type="LN"), None, no_progress).tensors
     biases = {key: np.abs(tensor).max() for key, tensor in tensors.items() if key.endswith(".bias")}
     frozen = {key for key, largest in biases.items() if largest == 0}
     assert frozen == {key for key in biases if ".attn." in key or key == "unembed.bias"}

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from energylens.errors import InputError
 from energylens.models import transformer
 from energylens.models.network import boot
+from energylens.models.recipe import ModelConfig
 from energylens.models.transformer import Transformer, attend
 from energylens.tests.models.tiny import HONEST, LEAKY, recipe
 
@@ -27,6 +28,41 @@ def test_same_logits_as_the_bridge(task, n_layers, normalization_type):
         assert torch.allclose(plain(task.inputs(), task.readout), expected, atol=1e-5, rtol=0)
         plain.pos_embed.weight[0, 0] += 0.5
         assert not torch.allclose(plain(task.inputs(), task.readout), expected, atol=1e-4, rtol=0)
+
+
+SHAPES = [
+    {"attn_only": True, "normalization_type": "LN"},
+    {"attn_only": True, "positional_embedding_type": "rotary"},
+    {"act_fn": "gelu", "positional_embedding_type": "rotary", "normalization_type": "LN"},
+]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("readout", [None, -1, -2])
+def test_same_logits_as_the_bridge_on_longer_text(shape, readout):
+    config = ModelConfig(n_layers=2, d_vocab=11, n_ctx=20, d_model=16, n_heads=2, d_head=8, d_mlp=24, **shape)
+    plain, bridge = Transformer(config, seed=3), boot(asdict(config))
+    bridge.load_state_dict(plain.state_dict(), strict=True)
+    assert all(
+        torch.equal(plain.state_dict()[k], v)
+        for k, v in boot({**asdict(config), "seed": 3}).state_dict().items()
+    )
+    tokens = torch.randint(0, 11, (5, 20), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        expected = bridge(tokens)
+        expected = expected if readout is None else expected[:, readout]
+        assert torch.allclose(plain(tokens, readout), expected, atol=1e-5, rtol=0)
+        assert not torch.allclose(plain(tokens.roll(1, 1), readout), expected, atol=1e-3, rtol=0)
+
+
+def test_the_table_of_the_first_block_changes_nothing():
+    config = ModelConfig(n_layers=1, d_vocab=5, n_ctx=9, d_model=16, n_heads=2, d_head=8, attn_only=True)
+    plain = Transformer(config, seed=3)
+    tokens = torch.randint(0, 5, (40, 9), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        by_table = plain(tokens, None)  # 360 tokens, 45 rows
+        direct = torch.cat([plain(one, None) for one in tokens.split(4)])
+    assert torch.allclose(by_table, direct, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize(("task", "n_layers", "normalization_type"), ARCHITECTURES)

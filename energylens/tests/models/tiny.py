@@ -4,7 +4,7 @@ import dataclasses
 
 from energylens.models.network import Network
 from energylens.models.recipe import ModelConfig, Optimiser, TrainNetwork
-from energylens.models.task import ModularAddition
+from energylens.models.tasks import ModularAddition
 from energylens.models.train import train
 from energylens.store.recipe import no_progress
 
@@ -29,4 +29,4 @@ def recipe(task: ModularAddition = HONEST, seed: int = 0, **changes) -> TrainNet
 
 
 def network(task: ModularAddition = HONEST, seed: int = 0, **changes) -> Network:
-    return Network.from_artifact(train(recipe(task, seed, **changes), no_progress))
+    return Network.from_artifact(train(recipe(task, seed, **changes), None, no_progress))

@@ -6,7 +6,7 @@ import torch
 from energylens.errors import InputError
 from energylens.models.network import Network
 from energylens.models.recipe import ModelConfig, Optimiser, TrainNetwork
-from energylens.models.task import ModularAddition
+from energylens.models.tasks import ModularAddition
 from energylens.sae.activations import activations, split
 from energylens.sae.planted import PlantedDictionary
 from energylens.sae.recipe import TrainSAEs

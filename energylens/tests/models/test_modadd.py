@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from energylens.errors import InputError
-from energylens.models.task import ModularAddition, task_from_json
+from energylens.models.tasks import ModularAddition, task_from_json
 
 PRIMES = [3, 5, 7, 11, 13, 17, 19, 23, 29, 31]
 PROMPTS = [("a", "b", "="), ("BOS", "a", "+", "b", "=", "c", "EOS"), ("=", "b", "=", "a", "?")]

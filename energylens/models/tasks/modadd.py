@@ -1,27 +1,18 @@
-"""What a network is asked to do: tokens in, labels out, the position to read.
-
-Importing this module does not import torch, so that claims can name tasks while pytest collects.
-"""
+"""Modular addition: a + b mod p, with the prompt and the position that is read as parameters."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from energylens.errors import InputError
+from energylens.models.tasks.base import Examples, Forward
 
 if TYPE_CHECKING:
     import torch
 
 OPERANDS = ("a", "b", "c")
-
-
-class Examples(NamedTuple):
-    """Tokens [n, n_ctx] and what the readout should answer: targets [n]."""
-
-    tokens: torch.Tensor
-    targets: torch.Tensor
 
 
 def _is_prime(n: int) -> bool:
@@ -68,6 +59,11 @@ class ModularAddition:
     def d_vocab(self) -> int:
         """p numbers and the special tokens."""
         return self.p + len(self.specials)
+
+    @property
+    def n_answers(self) -> int:
+        """The answers are the numbers, tokens 0 .. p - 1."""
+        return self.p
 
     @property
     def operand_positions(self) -> tuple[int, int]:
@@ -119,6 +115,25 @@ class ModularAddition:
         rows = torch.randperm(len(train.tokens), generator=generator)[:size]
         return Examples(train.tokens[rows], train.targets[rows])
 
+    def with_data(self, data: Any) -> ModularAddition:
+        """The task itself: it makes its inputs and needs no data."""
+        return self
+
+    def loss(self, logits: torch.Tensor, examples: Examples) -> torch.Tensor:
+        """Mean cross entropy at the readout in nats, over the whole vocabulary."""
+        from torch.nn.functional import cross_entropy
+
+        return cross_entropy(logits, examples.targets)
+
+    def scores(self, forward: Forward, train: Examples, held_out: Examples) -> dict[str, float]:
+        """Loss in nats and accuracy on both sides of the split."""
+        found = {}
+        for name, (tokens, targets) in (("train", train), ("test", held_out)):
+            logits = forward(tokens)
+            found[f"{name}_loss_nats"] = self.loss(logits, Examples(tokens, targets)).item()
+            found[f"{name}_accuracy"] = (logits.argmax(-1) == targets).float().mean().item()
+        return found
+
     def to_json(self) -> dict[str, Any]:
         """Plain JSON from which `task_from_json` makes the same task."""
         return {"name": self.name, "p": self.p, "prompt": list(self.prompt), "readout": self.readout}
@@ -137,16 +152,3 @@ class ModularAddition:
         if not isinstance(prompt, list | tuple) or not all(isinstance(name, str) for name in prompt):
             raise InputError(f"a prompt is a list of token names, got {prompt!r}")
         return cls(p, tuple(prompt), readout)
-
-
-TASKS: dict[str, Callable[[Mapping[str, Any]], ModularAddition]] = {
-    ModularAddition.name: ModularAddition.from_json,
-}
-
-
-def task_from_json(fields: object) -> ModularAddition:
-    """The task that `fields["name"]` names in TASKS. Errors: InputError for an unknown name or field."""
-    name = fields.get("name") if isinstance(fields, Mapping) else None
-    if not isinstance(fields, Mapping) or name not in TASKS:
-        raise InputError(f"unknown task {fields!r}: `name` must be one of {sorted(TASKS)}")
-    return TASKS[name](fields)
