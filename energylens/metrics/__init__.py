@@ -5,9 +5,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from energylens.metrics import as_published, fourier, reconstruction, stability
+    from energylens.metrics import as_published, association, fourier, reconstruction, spectral, stability
 
-__all__ = ["as_published", "fourier", "reconstruction", "stability"]
+__all__ = ["as_published", "association", "fourier", "reconstruction", "spectral", "stability"]
 
 
 class LazyModule(ModuleType):

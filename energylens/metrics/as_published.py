@@ -1,21 +1,26 @@
 """Estimators exactly as published, errors included, so that both numbers can stand side by side.
 
-Source: the HUSAI study of SAE stability on modular addition (github.com/brightlikethelight/HUSAI), scripts
-`fourier_validation_literature.py` (Fourier R^2) and `src/analysis/fourier_validation.py` (overlap). Nothing
-here measures what its name promises; the corrected measures are in `energylens.metrics.fourier`.
+Sources: the HUSAI study of SAE stability on modular addition (github.com/brightlikethelight/HUSAI), scripts
+`fourier_validation_literature.py` (Fourier R^2) and `src/analysis/fourier_validation.py` (overlap); the study
+of spectral gaps and steering (github.com/FF-GardenFn/kernel-ridge-steering), `implementation/
+krr_steering_main.py` (key gap). Nothing here measures what its name promises; the corrected measures are in
+`energylens.metrics.fourier` and `energylens.metrics.spectral`.
 """
 
 import math
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy.integrate import quad
 from scipy.special import gammaln
 from scipy.stats import norm
 from torch import Tensor
 
 from energylens.errors import InputError
+from energylens.metrics.spectral import key_singular_values, pooled
 from energylens.metrics.stability import unit_rows
+
+KEY_RIDGE, KEY_EPSILON = 1e-2, 1e-8
 
 
 def embedding_r2(W_E: Float[Tensor, "p d_model"], n_frequencies: int = 5) -> float:
@@ -77,3 +82,20 @@ def fourier_overlap_chance(p: int) -> float:
 
     mean_length = math.sqrt(2) * math.exp(gammaln((p + 1) / 2) - gammaln(p / 2))
     return quad(above, 0, 12)[0] / mean_length
+
+
+def key_gap(
+    K: Float[Tensor, "prompt head pos d_head"], mask: Bool[Tensor, "prompt pos"]
+) -> Float[Tensor, " head"]:
+    """Published gap per head, (l1 - l2) / (l1 + 1e-8): l = eigenvalues of K_c K_c^T / d_head + 1e-2 I.
+
+    K_c: the counted keys of all prompts, pooled and centred. The source writes K K^T / d; its code divides [tokens
+    d_head] keys by their last dimension, so d is d_head. l_i = s_i^2 / d_head + 1e-2 from the singular values
+    of K_c. Errors: the ridge makes the gap depend on the scale of the keys, it is `spectral.key_gap` times about
+    (s1^2 / d_head) / l1, so weak keys look unstable and keys that do not vary get 0, the most unstable; and it is
+    not gauge invariant. NaN where fewer than two positions count.
+    """
+    keys, counts = pooled(K, mask)
+    eigenvalues = key_singular_values(keys, counts, centred=True).square() / K.shape[-1] + KEY_RIDGE
+    first, second = eigenvalues.unbind(-1)
+    return ((first - second) / (first + KEY_EPSILON)).masked_fill(counts.sum() < 2, math.nan)

@@ -40,8 +40,8 @@ def key_gap(
     Not a property of the network: K -> K M, Q -> Q M^-T computes the same and changes it. Two centred
     positions always give 1. `as_published.key_gap` adds the published regulariser.
     """
-    values, size = key_singular_values(K, mask, centred), _size(_counted(K, mask, centred=False))
-    return _gap(values, size, K.dtype, mask, power=2)
+    values = key_singular_values(K, mask, centred)
+    return _gap(values, _size(_counted(K, mask, centred=False)), K.dtype, mask, power=2)
 
 
 def score_gap(
@@ -68,7 +68,9 @@ def pattern_gap(
     Rows are not renormalised: attention to positions that do not count is left out. Singular values, because
     the eigenvalues of a causal matrix are its diagonal.
     """
-    return _gap(_top_two(_counted_square(pattern, mask)), _size(pattern), pattern.dtype, mask)
+    counts = mask[..., :, None] & mask[..., None, :]
+    kept = _finite(torch.where(counts, pattern.double(), 0.0))
+    return _gap(_top_two(kept), _size(kept), pattern.dtype, mask)
 
 
 def core_gap(
@@ -188,6 +190,48 @@ GAPS = gap_table(
 """Every definition that claims compare; only "a" is what the published threshold of .77 speaks of."""
 
 
+def attention_entropy(
+    pattern: Float[Tensor, "prompt head pos pos"], mask: Bool[Tensor, "prompt pos"]
+) -> Float[Tensor, " head"]:
+    """Mean over the counted queries of all prompts of -sum_k p log p, in nats; 0 log 0 = 0, NaN without any.
+
+    A query's whole row enters, keys that do not count (BOS) included: only then is it a distribution.
+    """
+    kept = _finite(torch.where(mask[:, None, :, None], pattern.double(), 0.0))
+    return torch.special.entr(kept).sum((0, 2, 3)) / mask.sum()
+
+
+def ov_output_norm(
+    z: Float[Tensor, "prompt head pos d_head"],
+    W_O: Float[Tensor, "head d_head d_model"],
+    mask: Bool[Tensor, "prompt pos"],
+) -> Float[Tensor, " head"]:
+    """Mean over the counted positions of all prompts of |z W_O|, what a head writes; NaN without any.
+
+    Through the triangle R of W_O^T = O R, |z W_O| = |R z|: nothing of size d_model is made per position.
+    """
+    triangle = torch.linalg.qr(_finite(W_O).double().mT, mode="r").R
+    written = torch.einsum("hij,phqj->phqi", triangle, _counted(z, mask[:, None], centred=False))
+    return torch.linalg.vector_norm(written, dim=-1).sum((0, 2)) / mask.sum()
+
+
+def induction_score(
+    pattern: Float[Tensor, "prompt head pos pos"], period: Int[Tensor, " prompt"]
+) -> Float[Tensor, " head"]:
+    """Mean attention from the second occurrence of a repeated segment to the token after the first.
+
+    Prompts start with the segment, of `period` tokens, twice: query q = period .. 2 period - 1, key q - period +
+    1, all such queries of all prompts alike. Later repeats are left out: counted, they halve the score. Source:
+    Olsson et al. 2022 (arXiv:2209.11895).
+    """
+    n_ctx = pattern.shape[-1]
+    if period.numel() == 0 or not ((period >= 2) & (2 * period <= n_ctx)).all():
+        raise InputError(f"periods must lie in 2 .. {n_ctx // 2}, half the context, got {period.tolist()}")
+    query, key, period = torch.arange(n_ctx)[:, None], torch.arange(n_ctx), period[:, None, None]
+    asked = (period <= query) & (query < 2 * period) & (key == query - period + 1)
+    return torch.where(asked[:, None], pattern.double(), 0.0).sum((0, 2, 3)) / asked.sum()
+
+
 def _finite(values: Tensor) -> Tensor:
     if not torch.isfinite(values).all():
         raise InputError(f"values of shape {tuple(values.shape)} have NaN or infinity where they count")
@@ -201,10 +245,6 @@ def _counted(rows: Tensor, mask: Tensor, centred: bool) -> Tensor:
     if not centred:
         return kept
     return torch.where(counts, kept - kept.sum(-2, keepdim=True) / counts.sum(-2, keepdim=True), 0.0)
-
-
-def _counted_square(pattern: Tensor, mask: Tensor) -> Tensor:
-    return _finite(torch.where(mask[..., :, None] & mask[..., None, :], pattern.double(), 0.0))
 
 
 def _core(left: Tensor, right: Tensor) -> Tensor:

@@ -1,0 +1,137 @@
+"""Does a score of the heads go with their importance, beyond what layer and norm already tell?
+
+Inputs are one number per head, tables flattened; results are plain floats in float64. NaN stands for
+undefined: a constant input, an empty group, too few heads; and an input with NaN gives NaN, so heads without a
+score are left out by the caller. Heads of one network are not independent: no p values here.
+"""
+
+import math
+
+import torch
+from jaxtyping import Bool, Float, Int
+from scipy.stats import rankdata
+from torch import Generator, Tensor
+
+
+def pearson(x: Float[Tensor, " n"], y: Float[Tensor, " n"]) -> float:
+    """Product-moment correlation; NaN if x or y is constant."""
+    return _cosine(_deviations(x, x.double().mean()), _deviations(y, y.double().mean()))
+
+
+def spearman(x: Float[Tensor, " n"], y: Float[Tensor, " n"]) -> float:
+    """Pearson correlation of the ranks, ties at their mean rank; NaN if x or y is constant."""
+    return pearson(*(torch.from_numpy(rankdata(values.double().numpy(force=True))) for values in (x, y)))
+
+
+def within_group_correlation(
+    x: Float[Tensor, " n"], y: Float[Tensor, " n"], groups: Int[Tensor, " n"]
+) -> float:
+    """Pearson correlation after each group's mean is taken from x and y: what is left once depth is out.
+
+    NaN if x or y does not vary within any group. It has n - n_groups - 1 degrees of freedom, not n - 2.
+    """
+    return _cosine(*(_deviations(values, _group_means(values.double(), groups)) for values in (x, y)))
+
+
+def permuted_within(groups: Int[Tensor, " n"], generator: Generator, n: int) -> Int[Tensor, "draws n"]:
+    """`n` uniform permutations of the indices, each of which keeps every index in its group (layer)."""
+    home = groups.argsort(stable=True)
+    keys = torch.rand(n, len(groups), generator=generator, dtype=torch.float64)
+    shuffled = keys.argsort(dim=1)
+    shuffled = shuffled.gather(1, groups[shuffled].argsort(dim=1, stable=True))
+    return torch.empty_like(shuffled).index_copy_(1, home, shuffled)
+
+
+def youden_cut(scores: Float[Tensor, " n"], labels: Bool[Tensor, " n"]) -> float:
+    """The cut that maximises sensitivity + specificity - 1 of the rule "true where score <= cut" (Youden 1950).
+
+    Candidates are the midpoints between adjacent different scores; of equally good ones the lowest. NaN if one
+    class is empty, or no cut beats calling all heads the same.
+    """
+    if not torch.isfinite(scores).all():
+        return math.nan
+    values, place = scores.double().unique(return_inverse=True)
+    true, false = (torch.bincount(place[kind], minlength=len(values)).cumsum(0) for kind in (labels, ~labels))
+    # Sensitivity + specificity - 1 times the sizes of both classes: whole numbers, so that ties are exact.
+    index = (true * (~labels).sum() - false * labels.sum())[:-1]
+    if not (index > 0).any():
+        return math.nan
+    best = int((index == index.max()).nonzero()[0])
+    return float((values[best] + values[best + 1]) / 2)
+
+
+def auroc(scores: Float[Tensor, " n"], labels: Bool[Tensor, " n"]) -> float:
+    """Probability that a true head scores lower than a false one, ties half (Mann-Whitney U / (n_t n_f)).
+
+    The orientation of `youden_cut`: above .5 where low scores go with true. NaN if one class is empty.
+    """
+    n_true, n_false = int(labels.sum()), int((~labels).sum())
+    if not n_true or not n_false or scores.isnan().any():
+        return math.nan
+    ranks = torch.from_numpy(rankdata(scores.double().numpy(force=True)))
+    above = float(ranks[labels].sum()) - n_true * (n_true + 1) / 2
+    return 1 - above / (n_true * n_false)
+
+
+def cross_validated_gain(
+    y: Float[Tensor, " n"], base: Float[Tensor, "n p"], extra: Float[Tensor, "n q"]
+) -> float:
+    """Leave-one-out R^2 of least squares on base + extra, minus that on base alone.
+
+    R^2 = 1 - PRESS / PRESS of the mean alone: 0 predicts a left-out head as well as the mean of the others,
+    negative is worse, so a useless column costs. An intercept is always there; no ridge; collinear columns
+    (layer indicators) count once. NaN if y is constant, with fewer than rank + 2 heads, or if a column lives on
+    one head, which the others then cannot predict.
+    """
+    y, base, extra = y.double(), base.double(), extra.double()
+    known = torch.isfinite(torch.cat([y[:, None], base, extra], dim=1)).all()
+    if not known or _deviations(y, y.mean()).isnan().any():
+        return math.nan
+    alone, with_extra = _press(y, base), _press(y, torch.cat([base, extra], dim=1))
+    return (alone - with_extra) / _press(y, base[:, :0])
+
+
+def group_ratio(values: Float[Tensor, " n"], scores: Float[Tensor, " n"], cut: float) -> float:
+    """Mean of `values` where scores <= cut over the mean of the rest.
+
+    NaN if either group is empty or the rest's mean is not positive: "k times as important" then says nothing.
+    """
+    low = scores <= cut
+    rest = values[~low].double().mean()
+    if scores.isnan().any() or not rest > 0:
+        return math.nan
+    return float(values[low].double().mean() / rest)
+
+
+def _deviations(values: Tensor, means: Tensor) -> Tensor:
+    """float64 values - means; all NaN if that is no more than rounding of the values."""
+    left = values.double() - means
+    rounding = max(8 * torch.finfo(values.dtype).eps, 1e-13) * values.double().norm()
+    return left if left.norm() > rounding else left.new_full(left.shape, math.nan)
+
+
+def _cosine(x: Tensor, y: Tensor) -> float:
+    return float((torch.dot(x, y) / (x.norm() * y.norm())).clamp(-1, 1))
+
+
+def _group_means(values: Tensor, groups: Tensor) -> Tensor:
+    _, place = groups.unique(return_inverse=True)
+    sums = values.new_zeros(int(place.max()) + 1 if len(place) else 0).index_add_(0, place, values)
+    return (sums / torch.bincount(place, minlength=len(sums)))[place]
+
+
+def _press(y: Tensor, columns: Tensor) -> float:
+    """Sum of squared leave-one-out errors of least squares on an intercept and the columns.
+
+    The left-out error is (y - H y)_i / (1 - H_ii), exact also for collinear columns as long as H_ii < 1.
+    """
+    centred = [_deviations(column, column.mean()) for column in columns.unbind(1)]
+    kept = [column / column.norm() for column in centred if not column.isnan().any()]
+    design = torch.stack([torch.full_like(y, len(y) ** -0.5), *kept], dim=1)
+    left, singular, _ = torch.linalg.svd(design, full_matrices=False)
+    left = left[:, singular > 1e-10 * singular[0]]
+    leverage = left.square().sum(1)
+    if len(y) < left.shape[1] + 2 or not (1 - leverage > 1e-10).all():
+        return math.nan
+    errors = y - torch.einsum("ir,jr,j->i", left, left, y)
+    return float((errors / (1 - leverage)).square().sum())

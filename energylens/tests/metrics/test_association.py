@@ -1,0 +1,310 @@
+import math
+import warnings
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from sklearn.linear_model import LinearRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import LeaveOneOut, cross_val_predict
+
+from energylens.metrics.association import (
+    auroc,
+    cross_validated_gain,
+    group_ratio,
+    pearson,
+    permuted_within,
+    spearman,
+    within_group_correlation,
+    youden_cut,
+)
+
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def rng(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def normal(*shape, seed=0):
+    return torch.randn(*shape, dtype=torch.float64, generator=rng(seed))
+
+
+def floats(*values):
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def two_tables(seed=0, n=12):
+    x = normal(n, seed=seed)
+    return x, 0.5 * x + normal(n, seed=seed + 1)
+
+
+def classes(seed=0, n=20):
+    """Scores with ties, lower for the true, and labels of both classes."""
+    labels = torch.rand(n, generator=rng(seed)) < 0.4
+    labels[:2] = torch.tensor([True, False])
+    return (4 * normal(n, seed=seed) - 4 * labels).round() / 4, labels
+
+
+# Correlations
+
+
+@given(SEEDS)
+@settings(max_examples=20, deadline=None)
+def test_correlations_agree_with_scipy(seed):
+    x, y = two_tables(seed)
+    tied = (2 * x).round()
+    assert pearson(x, y) == pytest.approx(stats.pearsonr(x, y).statistic, abs=1e-12)
+    assert spearman(x, y) == pytest.approx(stats.spearmanr(x, y).statistic, abs=1e-12)
+    assert spearman(tied, y) == pytest.approx(stats.spearmanr(tied, y).statistic, abs=1e-12)
+
+
+@given(SEEDS, st.floats(0.01, 100), st.floats(-100, 100))
+@settings(max_examples=20, deadline=None)
+def test_correlations_ignore_scale_and_shift_and_ranks_any_monotone_map(seed, scale, shift):
+    x, y = two_tables(seed)
+    assert pearson(scale * x + shift, y) == pytest.approx(pearson(x, y), abs=1e-9)
+    assert pearson(-x, y) == pytest.approx(-pearson(x, y), abs=1e-12)
+    assert spearman(x.exp(), y**3) == pytest.approx(spearman(x, y), abs=1e-12)
+
+
+def test_known_correlations():
+    x = floats(1, 2, 3, 4)
+    assert pearson(x, 3 * x + 1) == pytest.approx(1)
+    assert spearman(x, floats(1, 10, 100, 90)) == pytest.approx(0.8)
+    assert pearson(x, floats(1, -1, -1, 1)) == pytest.approx(0)
+
+
+@pytest.mark.parametrize("correlation", [pearson, spearman])
+def test_a_constant_or_missing_value_has_no_correlation_and_no_warning(correlation):
+    x, y = two_tables()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert math.isnan(correlation(torch.full_like(x, 0.1), y))
+        assert math.isnan(correlation(x, torch.full_like(y, 0.1)))
+        assert math.isnan(correlation(x.clone().index_fill_(0, torch.tensor(3), math.nan), y))
+        assert math.isnan(correlation(x[:1], y[:1]))
+        assert math.isnan(correlation(x[:0], y[:0]))
+        assert math.isnan(correlation(torch.full((9,), 1 / 3), normal(9).float()))
+
+
+# Depth
+
+
+def test_depth_alone_is_a_correlation_that_goes_away():
+    groups = torch.arange(4).repeat_interleave(5)
+    x, y = normal(20) + 10 * groups, normal(20, seed=1) - 10 * groups
+    assert pearson(x, y) < -0.95
+    assert abs(within_group_correlation(x, y, groups)) < 0.5
+    inside = normal(20, seed=2)
+    assert within_group_correlation(inside + groups, 2 * inside - 7 * groups, groups) == pytest.approx(1)
+
+
+@given(SEEDS)
+@settings(max_examples=20, deadline=None)
+def test_within_group_correlation_is_that_of_residuals_on_group_indicators(seed):
+    x, y = two_tables(seed)
+    groups = torch.randint(5, (12,), generator=rng(seed)) * 3 - 4
+    indicators = (groups[:, None] == groups.unique()).double().numpy()
+    fits = [LinearRegression(fit_intercept=False).fit(indicators, values) for values in (x, y)]
+    left = [values.numpy() - fit.predict(indicators) for values, fit in zip((x, y), fits, strict=True)]
+    assume(min(np.linalg.norm(values) for values in left) > 1e-6)
+    expected = stats.pearsonr(*left).statistic
+    assert within_group_correlation(x, y, groups) == pytest.approx(expected, abs=1e-9)
+    # A shift per group, however large, changes nothing.
+    shifted = within_group_correlation(x + 100 * groups, y, groups)
+    assert shifted == pytest.approx(expected, abs=1e-9)
+
+
+def test_nothing_is_left_of_what_depends_on_the_group_alone():
+    x, y = two_tables()
+    groups = torch.arange(12) % 4
+    assert math.isnan(within_group_correlation(0.1 * groups.double(), y, groups))
+    assert math.isnan(within_group_correlation(x, y, torch.arange(12)))
+
+
+def test_permutations_stay_in_their_groups_and_are_uniform():
+    groups = torch.tensor([2, 0, 2, 1, 0, 2])
+    drawn = permuted_within(groups, rng(), 6000)
+    assert drawn.shape == (6000, 6)
+    assert torch.equal(drawn.sort(1).values, torch.arange(6).expand(6000, 6))
+    assert torch.equal(groups[drawn], groups.expand(6000, 6))
+    # 3! 2! 1! orders, each in a twelfth of the draws: 500 +- 5 standard deviations of 21.
+    counts = drawn.unique(dim=0, return_counts=True)[1]
+    assert len(counts) == 12
+    assert (counts - 500).abs().max() < 107
+    assert torch.equal(permuted_within(groups, rng(3), 4), permuted_within(groups, rng(3), 4))
+
+
+# Cuts
+
+
+def slow_cut(scores, labels):
+    """Youden's cut by trying every midpoint."""
+    values = sorted(set(scores.tolist()))
+    best, chosen = 0.0, math.nan
+    for low, high in pairwise(values):
+        called = scores <= (low + high) / 2
+        index = float(called[labels].double().mean() + (~called)[~labels].double().mean() - 1)
+        if index > best + 1e-12:
+            best, chosen = index, (low + high) / 2
+    return chosen
+
+
+@given(SEEDS)
+@settings(max_examples=30, deadline=None)
+def test_youden_cut_agrees_with_trying_every_midpoint(seed):
+    scores, labels = classes(seed)
+    assert youden_cut(scores, labels) == pytest.approx(slow_cut(scores, labels), nan_ok=True)
+    assert youden_cut(10 * scores - 3, labels) == pytest.approx(
+        10 * slow_cut(scores, labels) - 3, nan_ok=True
+    )
+
+
+@given(SEEDS)
+@settings(max_examples=30, deadline=None)
+def test_auroc_agrees_with_sklearn_and_with_pairs(seed):
+    scores, labels = classes(seed)
+    assert auroc(scores, labels) == pytest.approx(roc_auc_score(labels, -scores), abs=1e-12)
+    pairs = scores[labels][:, None] - scores[~labels]
+    by_pairs = ((pairs < 0).double() + (pairs == 0).double() / 2).mean()
+    assert auroc(scores, labels) == pytest.approx(float(by_pairs), abs=1e-12)
+    assert auroc(-scores, labels) == pytest.approx(1 - auroc(scores, labels), abs=1e-12)
+
+
+def test_known_cuts():
+    scores = floats(0.1, 0.2, 0.6, 0.8)
+    labels = torch.tensor([True, True, False, False])
+    assert youden_cut(scores, labels) == pytest.approx(0.4)
+    assert auroc(scores, labels) == 1
+    # The wrong way round there is no cut, and the area says how wrong.
+    assert math.isnan(youden_cut(scores, ~labels))
+    assert auroc(scores, ~labels) == 0
+    # Two cuts are equally good: the lowest.
+    assert youden_cut(floats(1, 2, 3, 4), torch.tensor([True, False, True, False])) == 1.5
+    assert auroc(floats(1, 1), torch.tensor([True, False])) == 0.5
+
+
+def test_cuts_of_one_class_equal_scores_or_missing_scores_are_undefined():
+    scores, labels = classes()
+    for measure in (youden_cut, auroc):
+        assert math.isnan(measure(scores, torch.ones_like(labels)))
+        assert math.isnan(measure(scores, torch.zeros_like(labels)))
+        assert math.isnan(measure(scores.index_fill(0, torch.tensor(0), math.nan), labels))
+    assert math.isnan(youden_cut(torch.ones_like(scores), labels))
+
+
+def test_group_ratio_of_known_groups():
+    values, scores = floats(6, 2, 1, 3), floats(0.1, 0.77, 0.78, 2)
+    assert group_ratio(values, scores, cut=0.77) == 2
+    assert group_ratio(values, -scores, cut=-0.78) == 0.5
+    assert math.isnan(group_ratio(values, scores, cut=0.0))
+    assert math.isnan(group_ratio(values, scores, cut=2.0))
+    assert math.isnan(group_ratio(-values, scores, cut=0.77))
+    assert math.isnan(group_ratio(values, scores * math.nan, cut=0.77))
+
+
+# Cross-validated gain
+
+
+def slow_r2(y, columns):
+    """Leave-one-out by refitting, against the mean of the others."""
+    predicted = cross_val_predict(LinearRegression(), columns, y, cv=LeaveOneOut())
+    others = (y.sum() - y) / (len(y) - 1)
+    return 1 - ((y - predicted) ** 2).sum() / ((y - others) ** 2).sum()
+
+
+@given(SEEDS)
+@settings(max_examples=10, deadline=None)
+def test_gain_agrees_with_refitting_without_each_head(seed):
+    base, extra = normal(15, 2, seed=seed), normal(15, 1, seed=seed + 1)
+    y = base[:, 0] + extra[:, 0] + 0.5 * normal(15, seed=seed + 2) + 40
+    both = torch.cat([base, extra], dim=1)
+    expected = slow_r2(y.numpy(), both.numpy()) - slow_r2(y.numpy(), base.numpy())
+    assert cross_validated_gain(y, base, extra) == pytest.approx(expected, abs=1e-9)
+
+
+def test_known_gains():
+    x, noise = normal(30, 1), normal(30, 1, seed=1)
+    y = 3 * x[:, 0] + 5
+    assert cross_validated_gain(y, noise, x) == pytest.approx(1 - slow_r2(y.numpy(), noise.numpy()))
+    assert cross_validated_gain(y, noise[:, :0], x) == pytest.approx(1)
+    assert cross_validated_gain(y, x, noise) == pytest.approx(0, abs=1e-12)
+    assert cross_validated_gain(y + noise[:, 0], x, x) == pytest.approx(0, abs=1e-12)
+
+
+def test_a_useless_column_costs_where_the_fit_in_sample_would_gain():
+    gains, in_sample = [], []
+    for seed in range(40):
+        y, base, extra = normal(16, seed=seed), normal(16, 2, seed=seed + 99), normal(16, 3, seed=seed + 199)
+        gains.append(cross_validated_gain(y, base, extra))
+        scores = [LinearRegression().fit(x, y).score(x, y) for x in (base, torch.cat([base, extra], dim=1))]
+        in_sample.append(scores[1] - scores[0])
+    assert sum(gains) / 40 < -0.05
+    assert sum(in_sample) / 40 > 0.1
+
+
+@given(SEEDS, st.floats(1e-3, 1e3))
+@settings(max_examples=15, deadline=None)
+def test_gain_ignores_units_and_repeated_columns(seed, scale):
+    layers = (torch.arange(16)[:, None] // 4 == torch.arange(4)).double()  # sums to the intercept
+    extra, y = normal(16, 1, seed=seed), normal(16, seed=seed + 1)
+    right = cross_validated_gain(y, layers, extra)
+    assert cross_validated_gain(scale * y - 7, layers[:, 1:], 3 + scale * extra) == pytest.approx(
+        right, abs=1e-8
+    )
+    again = torch.cat([layers, layers, torch.full((16, 1), 0.1)], dim=1)
+    assert cross_validated_gain(y, again, extra) == pytest.approx(right, abs=1e-8)
+
+
+def test_gain_is_undefined_without_enough_heads_or_variation():
+    y, base, extra = normal(6), normal(6, 3), normal(6, 1, seed=1)
+    assert math.isnan(cross_validated_gain(y, base, extra))
+    assert math.isfinite(cross_validated_gain(y, base[:, :2], extra))
+    assert math.isnan(cross_validated_gain(torch.full((6,), 0.1), base[:, :1], extra))
+    assert math.isnan(cross_validated_gain(y, base[:, :1], extra * math.nan))
+    # An indicator of one head: the others say nothing about it.
+    assert math.isnan(cross_validated_gain(y, base[:, :1], floats(0, 0, 1, 0, 0, 0)[:, None]))
+
+
+# Corrupted versions
+
+
+@pytest.mark.parametrize(
+    ("right", "corrupted"),
+    [
+        (lambda x, y, g, b: pearson(x, y), lambda x, y, g, b: float((x * y).sum() / (x.norm() * y.norm()))),
+        (
+            lambda x, y, g, b: spearman(x, y),
+            lambda x, y, g, b: pearson(x.argsort().double(), y.argsort().double()),
+        ),
+        (lambda x, y, g, b: within_group_correlation(x, y, g), lambda x, y, g, b: pearson(x, y)),
+        (lambda x, y, g, b: auroc(x, b), lambda x, y, g, b: auroc(-x, b)),
+        (lambda x, y, g, b: auroc(x, b), lambda x, y, g, b: float((x[b][:, None] < x[~b]).double().mean())),
+        (lambda x, y, g, b: youden_cut(x, b), lambda x, y, g, b: float(x[b].max())),
+        (lambda x, y, g, b: group_ratio(x, y, 0.5), lambda x, y, g, b: float(x[y <= 0.5].mean() / x.mean())),
+        (
+            lambda x, y, g, b: group_ratio(x, y, 0.5),
+            lambda x, y, g, b: float(x[y <= 0.5].sum() / x[y > 0.5].sum()),
+        ),
+    ],
+    ids=[
+        "not centred",
+        "argsort for ranks",
+        "depth left in",
+        "orientation",
+        "ties for nothing",
+        "cut at the last true head",
+        "all for the rest",
+        "sums for means",
+    ],
+)
+def test_corrupted_versions_are_told_apart(right, corrupted):
+    x = floats(1, 2, 2, 3, 7, 4, 2, 6)
+    y = floats(0.1, 0.2, 0.9, 0.4, 0.3, 1.5, 0.45, 0.8)
+    groups, labels = torch.arange(8) // 4, floats(1, 1, 0, 1, 0, 0, 0, 0).bool()
+    assert abs(right(x, y, groups, labels) - corrupted(x, y, groups, labels)) > 0.01
