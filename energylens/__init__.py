@@ -11,12 +11,15 @@ from energylens.harness import (
     AtMost,
     Equivalent,
     Figure,
+    FisherZ,
     Gate,
+    GeometricMean,
     HitRate,
     Mean,
     Measurement,
     Null,
     Pairs,
+    Question,
     Unavailable,
     Within,
     claim,
@@ -26,6 +29,6 @@ from energylens.harness import (
 __version__ = version("energylens")
 
 __all__ = [
-    "AtLeast", "AtMost", "Equivalent", "Figure", "Gate", "HitRate", "Mean", "Measurement", "Null", "Pairs",
-    "Unavailable", "Within", "claim", "gate",
+    "AtLeast", "AtMost", "Equivalent", "Figure", "FisherZ", "Gate", "GeometricMean", "HitRate", "Mean", "Measurement",
+    "Null", "Pairs", "Question", "Unavailable", "Within", "claim", "gate",
 ]  # fmt: skip

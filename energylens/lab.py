@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 from energylens.errors import InputError
 from energylens.harness.control import Null
 from energylens.models.checkpoint import UntrainedCheckpoint
+from energylens.models.corpus import PythonText
+from energylens.models.tasks import Text
+from energylens.models.wired import WireInduction
 from energylens.models.zoo import ZOO, untrained, zoo
 from energylens.sae.planted import PLANTED_VARIANTS, PlantedDictionary, planted_saes
 from energylens.sae.recipe import SEEDS, TrainSAEs
@@ -23,12 +26,18 @@ from energylens.store import Artifact, Recipe, Store, key_of
 if TYPE_CHECKING:
     import torch
 
+    from energylens.heads import HeadStudy
     from energylens.models.network import Network
     from energylens.sae.sae import SAEs
 
 PLANTED = "planted-dictionary"
+WIRED = "induction-wired"
 
-MODEL_TASKS = {**{name: entry.task.name for name, entry in ZOO.items()}, PLANTED: "planted"}
+MODEL_TASKS = {
+    **{name: entry.task.name for name, entry in ZOO.items()},
+    PLANTED: "planted",
+    WIRED: "induction-wired",
+}
 """Every model that claims may name, with its task."""
 
 SAE_SEEDS = SEEDS
@@ -101,11 +110,18 @@ class Lab:
             raise InputError(f"{PLANTED} is no network: it has no untrained twin")
         if model == PLANTED:
             return PlantedDictionary()
+        if model == WIRED:
+            return self._wired(seed)
         if model in self.checkpoints:
             found = self.checkpoints[model][seed]
             return UntrainedCheckpoint(found) if self.network_state == "untrained" else found
         trained = zoo(model, seed)
         return untrained(trained) if self.network_state == "untrained" else trained
+
+    def _wired(self, seed: int) -> WireInduction:
+        if self.network_state == "untrained":
+            raise InputError(f"{WIRED} is set by hand: it has no untrained twin")
+        return WireInduction(seed)
 
     def sae_recipe(self, model: str, kind: str) -> TrainSAEs:
         """The recipe of the SAEs of one kind, all published seeds, on network seed 0 of `model`."""
@@ -126,9 +142,27 @@ class Lab:
         from energylens.models.network import Network
 
         recipe = self.recipe(model, seed)
-        return self._remember(
-            ("network", key_of(recipe)), lambda: Network.from_artifact(self.artifact(recipe))
-        )
+
+        def load() -> Network:
+            network = Network.from_artifact(self.artifact(recipe))
+            if not isinstance(network.task, Text):
+                return network
+            return replace(network, task=network.task.with_data(self.artifact(PythonText())))
+
+        return self._remember(("network", key_of(recipe)), load)
+
+    def snapshots(self, model: str, seed: int) -> dict[int, Network]:
+        """The network at the steps of its training that its recipe kept; empty where none were."""
+        from energylens.models.network import Network
+
+        return Network.snapshots_from(self.artifact(self.recipe(model, seed)))
+
+    def heads(self, model: str, seed: int) -> HeadStudy:
+        """Gaps and causal importance of every attention head; see `energylens.heads`."""
+        from energylens.heads import study_heads
+
+        recipe = self.recipe(model, seed)
+        return self._remember(("heads", key_of(recipe)), lambda: study_heads(self.network(model, seed), seed))
 
     def accuracies(self, model: str, seed: int) -> tuple[float, float]:
         """Accuracy on training and on held-out pairs; see `energylens.models.probes.accuracies`."""

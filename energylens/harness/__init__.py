@@ -4,11 +4,13 @@ from energylens.harness.claim import Claim, claim, claim_of, gate
 from energylens.harness.control import Gate, Null
 from energylens.harness.figure import Figure
 from energylens.harness.measurement import Measurement, Unavailable
+from energylens.harness.question import Question
 from energylens.harness.region import AtLeast, AtMost, Equivalent, Region, Within
-from energylens.harness.statistic import HitRate, Mean, Pairs
+from energylens.harness.statistic import FisherZ, GeometricMean, HitRate, Mean, Pairs
 from energylens.harness.verdict import Verdict, Word
 
 __all__ = [
-    "AtLeast", "AtMost", "Claim", "Equivalent", "Figure", "Gate", "HitRate", "Mean", "Measurement", "Null",
-    "Pairs", "Region", "Unavailable", "Verdict", "Within", "Word", "claim", "claim_of", "gate",
+    "AtLeast", "AtMost", "Claim", "Equivalent", "Figure", "FisherZ", "Gate", "GeometricMean", "HitRate", "Mean",
+    "Measurement", "Null", "Pairs", "Question", "Region", "Unavailable", "Verdict", "Within", "Word", "claim",
+    "claim_of", "gate",
 ]  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from energylens.errors import DeclarationError
 from energylens.harness.control import Gate, Null
+from energylens.harness.figure import Figure
 from energylens.harness.measurement import SINGLE
 from energylens.harness.region import Region
 from energylens.harness.statistic import Mean, Statistic
@@ -38,7 +39,7 @@ class Claim:
     stated: str
     unit: str
     note: str
-    figure: Any
+    figure: Figure | None
     needs: Callable[..., Iterable[Any]] | None
     conditional_on: int | None
     role: str
@@ -88,7 +89,7 @@ def claim(
     stated: str = "as stated",
     unit: str = "",
     note: str = "",
-    figure: Any = None,
+    figure: Figure | None = None,
     needs: Callable[..., Iterable[Any]] | None = None,
     conditional_on: int | None = None,
 ) -> Callable[[Body], Body]:
@@ -99,8 +100,10 @@ def claim(
     holds_when: the region in which the claim is true, or one region per named part (all must hold).
     models, seeds, variants: every combination is one pytest case; fixed and ordered before the first run.
     controls: nulls. gates: ids of claims that every seed must satisfy first. At least one of either.
-    statistic: how seeds become an estimate (`Mean`, `Pairs`, `HitRate`), one for all parts or by part.
+    statistic: how seeds become an estimate (`Mean`, `FisherZ`, `GeometricMean`, `HitRate`, `Pairs`), one for all
+        parts or by part.
     stated: "as stated" (the published threshold and setting) or "restated" (the strongest careful version).
+    figure: what to draw of the `series` of its measurements.
     needs: function (lab, model, variant, seed) -> recipes to build ahead of the measurements.
     conditional_on: the network's seed when the claim's seeds are not the network's (SAE claims).
     Raises DeclarationError, naming claim and file, for a declaration that could not be judged.
@@ -132,18 +135,20 @@ def gate(
     passes_when: Region,
     models: Iterable[str],
     seeds: Iterable[int],
-    must_fail: Iterable[str],
+    must_fail: Iterable[str] = (),
+    rejects: Sequence[Null] = (),
     competence: bool = False,
     tier: str = "cpu",
     reported: str = "",
     unit: str = "",
     note: str = "",
-    figure: Any = None,
+    figure: Figure | None = None,
     needs: Callable[..., Iterable[Any]] | None = None,
 ) -> Callable[[Body], Body]:
     """Declare an instrument check: a plain predicate on every seed, without interval.
 
     must_fail: models among `models` that the gate has to reject; a gate that lets one pass is INVALID.
+    rejects: broken instruments: the same check, sabotaged, which no seed may pass. At least one of either.
     competence: the gate asks whether a network can do its task. Seeds that fail it are excluded and
     counted; with fewer than four fifths left the claim is INVALID. Any other failed gate is INVALID at once.
     """
@@ -155,7 +160,7 @@ def gate(
             statistics={SINGLE: Mean()},
             models=_tuple_of(models, str, "models"),
             seeds=_tuple_of(seeds, int, "seeds"),
-            variants=(), nulls=(), gates=(),
+            variants=(), nulls=_tuple_of(rejects, Null, "rejects"), gates=(),
             figure=figure, needs=needs, conditional_on=None,
             role="gate", competence=competence, must_fail=_tuple_of(must_fail, str, "must_fail"),
             function=function, where=where,
@@ -222,7 +227,9 @@ def _validate(declared: Claim) -> None:
         "a claim says something and names its source": declared.says.strip() and declared.source.strip(),
         f"holds_when needs regions (AtLeast, AtMost, Within, Equivalent), got {wrong_regions or 'none'}":
             declared.regions and not wrong_regions,
-        f"a statistic is Mean(), Pairs(...) or HitRate(), got {wrong_statistics}": not wrong_statistics,
+        f"a statistic is Mean(), FisherZ(), GeometricMean(), HitRate() or Pairs(...), got {wrong_statistics}":
+            not wrong_statistics,
+        f"figure must be a Figure, got {declared.figure!r}": isinstance(declared.figure, Figure | None),
         "models is empty": declared.models,
         "seeds is empty": declared.seeds,
         "a claim without a control (null, gate, or must_fail) can't be trusted: add one": controls,

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from energylens.harness.claim import Claim
+from energylens.harness.control import Null
 from energylens.harness.measurement import Measurement
 from energylens.harness.region import Region
 from energylens.harness.verdict import (
@@ -56,7 +57,7 @@ def judge(
         seeds=tuple(measured), excluded=excluded, partial=partial, beside=_mean_beside(kept),
     )  # fmt: skip
     if claim.role == "gate":
-        return _judge_gate(claim, verdict, measured)
+        return _judge_gate(claim, verdict, measured, nulls or {})
     broken = _broken_gate(gates, len(measured), len(kept))
     parts = judge_parts(claim, list(kept.values())) if kept else ()
     if broken:
@@ -180,8 +181,13 @@ def _broken_gate(gates: Sequence[GateResult], declared: int, kept: int) -> str:
     return ""
 
 
-def _judge_gate(claim: Claim, verdict: Verdict, measured: Measured) -> Verdict:
-    """A gate is a plain predicate on every seed; on a model that it must reject, no seed may pass."""
+def _judge_gate(
+    claim: Claim, verdict: Verdict, measured: Measured, broken: Mapping[str, Measured]
+) -> Verdict:
+    """A gate is a plain predicate on every seed.
+
+    No seed may pass on a model that it must reject, and none with a broken instrument.
+    """
     (part, region), *_ = claim.regions.items()
     values = [m.value[part] for m in measured.values()]  # type: ignore[index]
     passed = sum(region.contains(value) for value in values)
@@ -194,12 +200,33 @@ def _judge_gate(claim: Claim, verdict: Verdict, measured: Measured) -> Verdict:
         word, reason = Word.INCONCLUSIVE, f"{part} is NaN: {why}"
     if known_bad and passed:
         word, reason = Word.INVALID, f"{reason}, but this gate must reject every seed of {verdict.model}"
-    result = PartResult(
+    checks = tuple(
+        _judge_broken(claim, null, broken[null.name]) for null in claim.nulls if null.name in broken
+    )
+    unnoticed = [check.name for check in checks if check.word is not Word.REFUTED]
+    if unnoticed:
+        word, reason = Word.INVALID, f"{reason}, but so does the broken instrument {', '.join(unnoticed)}"
+    result = _range_of(part, region, word, values, reason)
+    qualifiers = (AS_IT_MUST,) if known_bad and word is Word.REFUTED else ()
+    return replace(verdict, word=word, reason=reason, parts=(result,), nulls=checks, qualifiers=qualifiers)
+
+
+def _judge_broken(claim: Claim, null: Null, measured: Measured) -> NullResult:
+    """A broken instrument is rejected (REFUTED) if no seed passes; NaN does not pass."""
+    (part, region), *_ = claim.regions.items()
+    values = [m.value[part] for m in measured.values()]  # type: ignore[index]
+    passed = sum(region.contains(value) for value in values)
+    word = Word.REFUTED if not passed else Word.HOLDS
+    result = _range_of(part, region, word, values, f"{passed} of {len(values)} seeds pass")
+    return NullResult(null.name, null.why, word, (result,), qualifies=False)
+
+
+def _range_of(part: str, region: Region, word: Word, values: Sequence[float], reason: str) -> PartResult:
+    """A gate shows the mean and the range of its seeds."""
+    return PartResult(
         part, word, sum(values) / len(values), min(values), max(values), len(values),
         str(region), region.low, region.high, reason=reason,
     )  # fmt: skip
-    qualifiers = (AS_IT_MUST,) if known_bad and word is Word.REFUTED else ()
-    return replace(verdict, word=word, reason=reason, parts=(result,), qualifiers=qualifiers)
 
 
 def _mean_beside(measured: Measured) -> dict[str, float]:

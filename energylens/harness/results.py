@@ -65,11 +65,18 @@ def assemble(run: RunFolder, **header: Any) -> dict[str, Any]:
         "schema": SCHEMA,
         **header,
         "summary": summary(declared, ordered),
+        "questions": _questions(run),
         "claims": declared,
         "verdicts": ordered,
         "cases": run.cases(),
         "errors": [{"case": name, **error} for name, error in sorted(errors.items())],
     }
+
+
+def _questions(run: RunFolder) -> list[dict[str, Any]]:
+    """Those of every file, once each: one that is imported elsewhere is still one."""
+    by_file = sorted(run.notes("questions").items())
+    return list({question["asks"]: question for _, questions in by_file for question in questions}.values())
 
 
 def summary(claims: Sequence[Mapping[str, Any]], verdicts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

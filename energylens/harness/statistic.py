@@ -4,7 +4,8 @@ The unit of analysis is the training seed. A statistic sees the measurements of 
 in seed order, and returns an interval for one part of the claim.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -50,6 +51,46 @@ class Mean:
         from energylens.stats import t_interval
 
         return Summary(t_interval(_values(part, measurements)))
+
+
+@dataclass(frozen=True)
+class FisherZ:
+    """Mean over seeds of Fisher's z = atanh r, one correlation r per seed, t interval, carried back by tanh.
+
+    points: name of the number `beside` each measurement that counts the points behind r ("heads"); z then loses its
+    bias r / (2 (points - 1)), which is too kind to large r near a boundary: name it wherever r is over fewer than some
+    50 points. Nulls that bring a body of their own give it too. |r| = 1 counts as 1 - 1e-6 (`energylens.stats.scale`).
+    """
+
+    points: str = ""
+
+    @property
+    def describes(self) -> str:
+        """See `Statistic`."""
+        bias = f", corrected for the bias of r over so many {self.points}" if self.points else ""
+        return f"mean over seeds of Fisher's z{bias}, t interval"
+
+    def summarise(self, part: str, measurements: Sequence[Measurement]) -> Summary:
+        """See `Statistic`. Raises InputError, naming the part, for |r| > 1 or a number of points below 4."""
+        from energylens.stats import fisher_z_interval
+
+        with _naming(part):
+            points = _beside(self.points, measurements) if self.points else None
+            return Summary(fisher_z_interval(_values(part, measurements), points))
+
+
+@dataclass(frozen=True)
+class GeometricMean:
+    """Geometric mean over seeds of a ratio above 0: t interval of the logarithms, carried back by exp."""
+
+    describes: str = "geometric mean over seeds, t interval of the logarithms"
+
+    def summarise(self, part: str, measurements: Sequence[Measurement]) -> Summary:
+        """See `Statistic`. Raises InputError, naming the part, for a ratio of 0 or less."""
+        from energylens.stats import geometric_interval
+
+        with _naming(part):
+            return Summary(geometric_interval(_values(part, measurements)))
 
 
 @dataclass(frozen=True)
@@ -106,3 +147,20 @@ def _values(part: str, measurements: Sequence[Measurement]) -> list[float]:
     except KeyError:
         given = sorted({name for m in measurements for name in m.value})  # type: ignore[union-attr]
         raise InputError(f"the body measured {given}, but the claim judges {part!r}") from None
+
+
+def _beside(name: str, measurements: Sequence[Measurement]) -> list[float]:
+    try:
+        return [measurement.beside[name] for measurement in measurements]
+    except KeyError:
+        given = sorted({key for m in measurements for key in m.beside})
+        raise InputError(f"needs the number {name!r} beside every measurement, got {given}") from None
+
+
+@contextmanager
+def _naming(part: str) -> Iterator[None]:
+    """Name the part in what the statistics refuse; places count the seeds in order."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"part {part!r}, seeds in order: {error}") from None

@@ -37,7 +37,7 @@ def boot(config: Mapping[str, Any]) -> "transformer_lens.model_bridge.Transforme
 class Network:
     """A network with its task. `meta` is what its artifact recorded: config, curves, seconds.
 
-    Everything runs without gradients in float32.
+    Everything runs without gradients, in float32 or, where the bridge was made so, float64.
     """
 
     name: str
@@ -134,7 +134,7 @@ class Network:
             for name in names:
                 if name not in cache:
                     raise InputError(f"hook {name!r} exists but does not fire in {self.name}")
-                pieces[name].append(_at(cache[name], name, pos).float())
+                pieces[name].append(_widened(_at(cache[name], name, pos)))
         return {name: torch.cat(parts) for name, parts in pieces.items()}
 
     @torch.no_grad()
@@ -167,6 +167,11 @@ def _load(
 ) -> None:
     bridge.load_state_dict({name: torch.tensor(array) for name, array in weights.items()}, strict=True)
     bridge.eval().requires_grad_(False)
+
+
+def _widened(activations: Tensor) -> Tensor:
+    """float64 as it is, everything else as float32."""
+    return activations if activations.dtype == torch.float64 else activations.float()
 
 
 def _at(activations: Tensor, hook_name: str, pos: int | slice) -> Tensor:

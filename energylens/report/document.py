@@ -4,17 +4,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from energylens.report.lines import Line, lines, lines_of
+from energylens.report.questions import answers
 from energylens.report.render import render
 from energylens.report.sections import section
 from energylens.report.text import Md, bold, count, label, link, markdown, number, table
-from energylens.report.view import JSON, Entry, place
+from energylens.report.view import JSON, Entry, families, forest_name, place
 from energylens.report.words import denominators, expected_errors, headline
 
 _HEADERS = (
     "claim", "model", "verdict", "estimate [90 % interval]", "region", "chance", "reported", "as published",
     "seeds", "survives Holm",
 )  # fmt: skip
-_KNOWN = {"schema", "summary", "claims", "verdicts", "cases", "errors", "provenance"}
+_KNOWN = {"schema", "summary", "questions", "claims", "verdicts", "cases", "errors", "provenance"}
 
 
 def document(results: JSON, found: Sequence[Entry], pictures: Iterable[str]) -> str:
@@ -33,14 +34,16 @@ def document(results: JSON, found: Sequence[Entry], pictures: Iterable[str]) -> 
         errors=errors,
         moved=_moved(found),
         errors_text=count(len(errors), "case raised an exception", "cases raised an exception"),
+        questions=answers(results, found),
         table=verdict_table(found),
+        folded=any(entry.is_many for entry in found),
         judged=judged,
         boundaries=boundaries,
         expected=number(expected, 2),
         tested=bool(holm),
         surviving=sum(one["survives"] for one in holm),
         decided=len(decided),
-        forest={"name": "forest", "alt": label(_forest_alt(found))} if "forest" in drawn else None,
+        forests=_forests(found, drawn),
         sections=[section(entry, found, _figures(entry, drawn)) for entry in found],
         provenance=provenance_table(results),
         artifacts=artifacts_table(results),
@@ -108,12 +111,21 @@ def _figures(entry: Entry, drawn: set[str]) -> list[dict[str, str]]:
 
 def _estimates_alt(entry: Entry) -> str:
     shown = [line for line in lines_of(entry) if line.estimate]
-    told = [f"{line.model} {line.estimate} against {line.region}: {line.word}" for line in shown]
+    told = [
+        f"{line.model} {line.estimate} against {line.region}: {line.word or line.verdict}" for line in shown
+    ]
     return f"Estimates of {entry.id}. {'; '.join(told)}"
 
 
-def _forest_alt(found: Sequence[Entry]) -> str:
-    return f"Estimates, 90 % intervals and regions of all claims: {headline(found)}"
+def _forests(found: Sequence[Entry], drawn: set[str]) -> list[dict[str, str]]:
+    """One per family of claims."""
+    texts = {
+        forest_name(
+            family
+        ): f"Estimates, 90 % intervals and regions of the family {family}: {headline(entries)}"
+        for family, entries in families(found).items()
+    }
+    return [{"name": Md(name), "alt": label(alt)} for name, alt in texts.items() if name in drawn]
 
 
 def _own_checkpoints(results: JSON) -> str:

@@ -1,11 +1,13 @@
 """The figures of estimates: a forest over all claims, and one figure per claim with its seeds and nulls."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from energylens.report.heatmap import HEATMAP_HEIGHT, draw_heatmaps, heatmaps
-from energylens.report.lines import estimate_text
+from energylens.report.lines import estimate_text, estimates_span
 from energylens.report.strips import NULL, PUBLISHED, Mark, Strip, draw_strips
 from energylens.report.style import AS_IT_MUST
 from energylens.report.text import clean, interval
@@ -16,17 +18,23 @@ if TYPE_CHECKING:
 
 
 def forest(found: Sequence[Entry]) -> "Figure | None":
-    """Every claim, one strip per part; null estimates are hollow. None when no claim has a verdict."""
+    """Every claim, one strip per part; null estimates are hollow. None when no claim has a verdict.
+
+    A claim with many verdicts has one row per model, in which its variants lie under each other.
+    """
     strips = [_strip(entry, name, _forest_marks(entry, name)) for entry in found for name in entry.parts]
     drawn = [strip for strip in strips if strip.marks]
     return draw_strips(drawn) if drawn else None
 
 
 def claim_figure(entry: Entry) -> "Figure | None":
-    """One claim: seeds as dots, a row for every null and for the original estimator, pairs as heatmaps."""
+    """One claim: seeds as dots, a row for every null and for the original estimator, pairs as heatmaps.
+
+    A claim with many verdicts has a strip per model, and its nulls in the row of what they are the nulls of.
+    """
     if not any(verdict["parts"] for verdict in entry.verdicts):
         return None
-    strips = [_strip(entry, name, list(_claim_marks(entry, name))) for name in entry.parts]
+    strips = [strip for name in entry.parts for strip in _claim_strips(entry, name)]
     maps = heatmaps(entry)
     figure = draw_strips(strips, extra=HEATMAP_HEIGHT if maps else 0.0)
     draw_heatmaps(figure, maps)
@@ -42,8 +50,38 @@ def _strip(entry: Entry, name: str, marks: Sequence[Mark]) -> Strip:
     return Strip(title, subtitle, float(region["low"]), float(region["high"]), marks)
 
 
+def _claim_strips(entry: Entry, name: str) -> list[Strip]:
+    """One strip; for a claim with many verdicts one per model, its variants as rows."""
+    if not entry.is_many:
+        return [_strip(entry, name, list(_claim_marks(entry, name)))]
+    strips = []
+    for model, verdicts in entry.by_model().items():
+        marks = []
+        for verdict in verdicts:
+            dots, hollow = _dots(entry, verdict, name), _null_estimates(verdict, name)
+            mark = _mark(entry, verdict, name, dots, hollow)
+            marks.append(replace(mark, label=clean(verdict["variant"])))
+        strip = _strip(entry, name, marks)
+        strips.append(replace(strip, title=f"{strip.title}: {clean(model)}"))
+    return strips
+
+
 def _forest_marks(entry: Entry, name: str) -> list[Mark]:
+    if entry.is_many:
+        return [_model_mark(entry, verdicts, name) for verdicts in entry.by_model().values()]
     return [_mark(entry, verdict, name, hollow=_null_estimates(verdict, name)) for verdict in entry.verdicts]
+
+
+def _model_mark(entry: Entry, verdicts: Sequence[JSON], name: str) -> Mark:
+    """All variants of a model in one row."""
+    inner = [_mark(entry, verdict, name, hollow=_null_estimates(verdict, name)) for verdict in verdicts]
+    numbers = estimates_span([part_of(verdict["parts"], name) for verdict in verdicts])
+    label = f"{clean(verdicts[0]['model'])} ({len(verdicts)} variants)"
+    kinds = {mark.kind for mark in inner}
+    kind = kinds.pop() if len(kinds) == 1 else ""
+    told = Counter(mark.kind for mark in inner).most_common()
+    words = ", ".join(f"{n} {word.lower()}" for word, n in told)
+    return Mark(label, kind, numbers=numbers, verdict=words, inner=inner)
 
 
 def _claim_marks(entry: Entry, name: str) -> Iterator[Mark]:

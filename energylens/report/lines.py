@@ -1,11 +1,12 @@
 """The verdict table as lines of plain text, shared by the Markdown report and the terminal."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from energylens.report.text import DASH, interval, number, rounded, span
 from energylens.report.view import JSON, Entry, chance, part_of, place
-from energylens.report.words import seeds_text, verdict_text, why
+from energylens.report.words import outcomes_text, seeds_text, verdict_text, why
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,17 @@ class Line:
 
 
 def lines(found: Sequence[Entry]) -> list[Line]:
-    """One line per verdict; the parts of a claim with several follow their verdict."""
+    """One line per verdict; the parts of a claim with several follow their verdict. See `lines_of`."""
     return [line for entry in found for line in lines_of(entry)]
 
 
 def lines_of(entry: Entry) -> Iterator[Line]:
-    """The lines of one claim. A claim that recorded no verdict at all still has its line."""
+    """The lines of one claim where all are listed: one per model when there are many verdicts."""
+    yield from (_model_lines(entry) if entry.is_many else verdict_lines(entry))
+
+
+def verdict_lines(entry: Entry) -> Iterator[Line]:
+    """One line per verdict. A claim that recorded no verdict at all still has its line."""
     reported = entry.claim["reported"]
     if not entry.verdicts:
         yield Line(entry.id, DASH, entry.word, entry.word, "nothing recorded", reported=reported)
@@ -84,3 +90,43 @@ def _holm(verdict: JSON) -> str:
         return ""
     p_value = f", p = {number(holm['p_value'], 2)}" if verdict["word"] in ("HOLDS", "REFUTED") else ""
     return ("yes" if holm["survives"] else "no") + p_value
+
+
+def _model_lines(entry: Entry) -> Iterator[Line]:
+    """One line per model over its variants: how often each word, and the range of the estimates."""
+    for model, verdicts in entry.by_model().items():
+        counted = outcomes_text(verdicts)
+        seeds = list(dict.fromkeys(seeds_text(verdict) for verdict in verdicts))
+        tested = [verdict["holm"] for verdict in verdicts if verdict.get("holm")]
+        line = Line(
+            claim=entry.id, model=f"{model} ({len(verdicts)} variants)", verdict=counted,
+            word=verdicts[0]["word"] if len({verdict["word"] for verdict in verdicts}) == 1 else "", why="",
+            reported=entry.claim["reported"], seeds=seeds[0] if len(seeds) == 1 else f"{seeds[0]} …",
+            holm=f"{sum(one['survives'] for one in tested)} of {len(tested)}" if tested else "",
+        )  # fmt: skip
+        if len(entry.parts) == 1:
+            yield _with_ranges(line, entry, verdicts, entry.parts[0])
+            continue
+        yield line
+        for name in entry.parts:
+            yield _with_ranges(Line(entry.id, name, "", "", "", is_part=True), entry, verdicts, name)
+
+
+def _with_ranges(line: Line, entry: Entry, verdicts: Sequence[JSON], name: str) -> Line:
+    nulls = [null for verdict in verdicts if (null := chance(verdict, name))]
+    names = list(dict.fromkeys(null for null, _ in nulls))
+    by_chance = estimates_span([part for _, part in nulls])
+    return replace(
+        line,
+        estimate=estimates_span([part_of(verdict["parts"], name) for verdict in verdicts]) or DASH,
+        region=entry.claim["regions"][name]["text"],
+        chance=f"{by_chance} ({', '.join(names)})" if by_chance else "",
+        published=estimates_span([part_of(verdict["as_published"], name) for verdict in verdicts]),
+    )
+
+
+def estimates_span(parts: Sequence[JSON | None]) -> str:
+    """From the smallest to the largest estimate of those that are defined; empty when none is."""
+    estimates = [float(part["estimate"]) for part in parts if part]
+    defined = [x for x in estimates if not math.isnan(x)]
+    return span(min(defined), max(defined), 2) if defined else ""

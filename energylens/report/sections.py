@@ -1,30 +1,36 @@
 """What the section of one claim contains: its tables and sentences, ready for the template."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from energylens.report.lines import estimate_text, lines_of
+from energylens.report.estimates import estimates_table
+from energylens.report.lines import estimate_text, verdict_lines
+from energylens.report.tally import tally
 from energylens.report.text import DASH, Md, bold, count, interval, link, number, span, table
 from energylens.report.view import JSON, Entry, cases_at, part_of, place, rows_of
 from energylens.report.words import holds_when, refuted_when, verdict_of, verdict_text, why
 
 
 def section(entry: Entry, found: Sequence[Entry], figures: Sequence[JSON]) -> dict[str, Any]:
-    """The context of `claim.md.j2`. figures: name and alternative text of each picture of this claim."""
+    """The context of `claim.md.j2`. figures: name and alternative text of each picture of this claim.
+
+    A claim with many verdicts counts them and shows their estimates by model and variant; its tables are folded.
+    """
     return {
         "claim": entry.claim,
         "statistics": _by_part(entry, entry.claim["statistics"]),
         "word": verdict_of(entry),
         "figures": figures,
-        "verdicts": [_verdict(entry, verdict) for verdict in entry.verdicts],
+        "verdicts": [] if entry.is_many else [_verdict(entry, verdict) for verdict in entry.verdicts],
+        "tally": [told for _, told in tally(entry.verdicts)] if entry.is_many else [],
+        "estimates": estimates_table(entry) if entry.is_many else None,
         "holds_when": holds_when(entry.claim),
         "refuted_when": refuted_when(entry.claim),
         "used_by": [e.id for e in found if entry.id in {gate["claim"] for gate in e.claim["gates"]}],
         "per_seed": values_table(entry),
-        "nulls": nulls_table(entry),
-        "published": published_table(entry),
-        "gates": gates_table(entry),
-        "beside": beside_table(entry),
+        "tables": [
+            _titled(title, table, entry.is_many) for title, make in _TABLES.items() if (table := make(entry))
+        ],
         "ledger": [one for v in entry.verdicts if (one := v.get("ledger")) and one["status"] != "same"],
     }
 
@@ -73,13 +79,23 @@ def published_table(entry: Entry) -> Md | None:
 def gates_table(entry: Entry) -> Md | None:
     """Every gate that the claim lists: on which model, how many seeds pass, and the values."""
     rows = [
-        [place(verdict), link(gate["claim"]), gate["model"], gate["region"], _passes(gate),
+        [at, link(gate["claim"]), gate["model"], gate["region"], _passes(gate),
          _range(gate["values"].values()), "competence" if gate["competence"] else "instrument"]
-        for verdict in entry.verdicts for gate in verdict["gates"]
+        for at, gates in _gates_by_place(entry) for gate in gates
     ]  # fmt: skip
     return (
         table(["model", "gate", "checked on", "region", "passes", "values", "kind"], rows) if rows else None
     )
+
+
+def _gates_by_place(entry: Entry) -> Iterator[tuple[str, Sequence[JSON]]]:
+    """Gates of every verdict; once for a model whose variants all rest on the same."""
+    for model, verdicts in entry.by_model().items():
+        first, *others = verdicts
+        if others and all(verdict["gates"] == first["gates"] for verdict in others):
+            yield model, first["gates"]
+        else:
+            yield from ((place(verdict), verdict["gates"]) for verdict in verdicts)
 
 
 def beside_table(entry: Entry) -> Md | None:
@@ -91,8 +107,22 @@ def beside_table(entry: Entry) -> Md | None:
     return table(["model", *names], rows) if rows else None
 
 
+_TABLES: dict[str, Callable[[Entry], Md | None]] = {
+    "The original estimator beside the corrected one:": published_table,
+    "Null controls, judged by the claim's own rule:": nulls_table,
+    "Gates:": gates_table,
+    "Numbers beside (means over seeds, not judged):": beside_table,
+}
+
+
+def _titled(title: str, table: Md, fold: bool) -> Md:
+    if fold:
+        return Md(f"<details>\n<summary>{title.rstrip(':')}</summary>\n\n{table}\n\n</details>")
+    return Md(f"{title}\n\n{table}")
+
+
 def _verdict(entry: Entry, verdict: JSON) -> dict[str, Any]:
-    texts = [line.estimate for line in lines_of(entry) if line.model == place(verdict) and line.estimate]
+    texts = [line.estimate for line in verdict_lines(entry) if line.model == place(verdict) and line.estimate]
     return {
         "place": place(verdict),
         "text": verdict_text(verdict),

@@ -27,12 +27,18 @@ NUMBERS, VERDICT = 4.13, 5.95
 
 NULL, PUBLISHED = "null", "published"
 
+_INNER_ROW = 0.38
+"""Rows that each of several marks in one row takes."""
+
 _HOLLOW = {"mfc": "white", "mec": GREY, "mew": 0.8, "ms": 4.2}
 
 
 @dataclass(frozen=True)
 class Mark:
-    """One row. kind: a verdict's word, NULL or PUBLISHED. dots: values per seed; hollow: nulls' estimates."""
+    """One row. kind: a verdict's word, NULL or PUBLISHED. dots: values per seed; hollow: nulls' estimates.
+
+    inner: marks that share the row, under each other, each with its own interval; the row's own is not drawn then.
+    """
 
     label: str
     kind: str
@@ -43,6 +49,12 @@ class Mark:
     verdict: str = ""
     dots: Sequence[float] = ()
     hollow: Sequence[float] = ()
+    inner: Sequence["Mark"] = ()
+
+    @property
+    def rows(self) -> float:
+        """Height in rows."""
+        return max(1.0, 0.3 + _INNER_ROW * len(self.inner))
 
 
 @dataclass(frozen=True)
@@ -58,7 +70,12 @@ class Strip:
     @property
     def height(self) -> float:
         """Inches."""
-        return HEAD + ROW * len(self.marks) + FOOT
+        return HEAD + ROW * self.rows + FOOT
+
+    @property
+    def rows(self) -> float:
+        """Height of all marks in rows."""
+        return sum(mark.rows for mark in self.marks)
 
 
 def draw_strips(strips: Sequence[Strip], extra: float = 0.0) -> "Figure":
@@ -76,26 +93,31 @@ def _draw_strip(figure: "Figure", strip: Strip, top: float, total: float) -> Non
     def write(x: float, y: float, text: str, **style: Any) -> None:
         figure.text(x / WIDTH, y / total, text, va="center", **style)
 
-    rows = ROW * len(strip.marks)
+    rows = ROW * strip.rows
     write(0.05, top - HEAD / 2, shorten(strip.title, 62), weight="bold")
     write(NUMBERS, top - HEAD / 2, shorten(strip.subtitle, 46), color=GREY)
     bottom = top - HEAD - rows
     axes = figure.add_axes((LEFT / WIDTH, bottom / total, (RIGHT - LEFT) / WIDTH, rows / total))
     _frame(axes, strip)
-    for i, mark in enumerate(strip.marks):
-        y = top - HEAD - ROW * (i + 0.5)
+    above = 0.0
+    for mark in strip.marks:
+        at = above + mark.rows / 2
+        above += mark.rows
+        y = top - HEAD - ROW * at
         minor = mark.kind in (NULL, PUBLISHED)
         tone = GREY if minor else INK
         write(0.30 if minor else 0.15, y, shorten(mark.label, 30 if minor else 32), color=tone)
         write(NUMBERS, y, mark.numbers, color=tone)
         write(VERDICT, y, shorten(mark.verdict, 26), color=COLOURS.get(mark.kind, GREY))
-        _draw_mark(axes, len(strip.marks) - i - 0.5, mark)
+        for i, one in enumerate(mark.inner or [mark]):
+            shift = _INNER_ROW * ((len(mark.inner) - 1) / 2 - i) if mark.inner else 0.0
+            _draw_mark(axes, strip.rows - at + shift, one, small=bool(mark.inner))
 
 
 def _frame(axes: "Axes", strip: Strip) -> None:
     low, high = limits(strip)
     axes.set_xlim(low, high)
-    axes.set_ylim(0, len(strip.marks))
+    axes.set_ylim(0, strip.rows)
     axes.axvspan(max(strip.region_low, low), min(strip.region_high, high), color=SHADE, lw=0, zorder=0)
     ends = [end for end in (strip.region_low, strip.region_high) if math.isfinite(end)]
     for end in ends:
@@ -105,23 +127,25 @@ def _frame(axes: "Axes", strip: Strip) -> None:
     axes.spines["left"].set_visible(False)
 
 
-def _draw_mark(axes: "Axes", y: float, mark: Mark) -> None:
+def _draw_mark(axes: "Axes", y: float, mark: Mark, small: bool = False) -> None:
     colour = COLOURS.get(mark.kind, GREY)
+    hollow = _HOLLOW | ({"ms": 2.8, "mew": 0.6} if small else {})
     for x in mark.hollow:
-        _draw_point(axes, x, y, "o", _HOLLOW)
+        _draw_point(axes, x, y, "o", hollow)
     if mark.dots:
         axes.plot(
             mark.dots, [y + 0.27] * len(mark.dots), "o", ms=2.2, mfc=colour, mec="none", alpha=0.6, zorder=2
         )
     if not math.isfinite(mark.estimate):
         return
-    _draw_interval(axes, y, mark, colour)
+    _draw_interval(axes, y, mark, colour, 0.9 if small else 1.4)
     if mark.kind in (NULL, PUBLISHED):
         _draw_point(axes, mark.estimate, y, "o" if mark.kind == NULL else "d", _HOLLOW)
     else:
         _draw_point(
-            axes, mark.estimate, y, MARKERS[mark.kind], {"mfc": colour, "mec": "white", "mew": 0.4, "ms": 5}
-        )
+            axes, mark.estimate, y, MARKERS[mark.kind],
+            {"mfc": colour, "mec": "white", "mew": 0.4, "ms": 3.6 if small else 5},
+        )  # fmt: skip
 
 
 def _draw_point(axes: "Axes", x: float, y: float, marker: str, look: Mapping[str, Any]) -> None:
@@ -131,12 +155,12 @@ def _draw_point(axes: "Axes", x: float, y: float, marker: str, look: Mapping[str
     axes.plot([min(max(x, left), right)], [y], shape, clip_on=False, zorder=4, **look)
 
 
-def _draw_interval(axes: "Axes", y: float, mark: Mark, colour: str) -> None:
+def _draw_interval(axes: "Axes", y: float, mark: Mark, colour: str, width: float) -> None:
     left, right = axes.get_xlim()
     low, high = (end if not math.isnan(end) else mark.estimate for end in (mark.low, mark.high))
     if high > left and low < right:
         shown = [max(low, left), min(high, right)]
-        axes.plot(shown, [y, y], "-", color=colour, lw=1.4, solid_capstyle="butt", zorder=3)
+        axes.plot(shown, [y, y], "-", color=colour, lw=width, solid_capstyle="butt", zorder=3)
         for x in (low, high):
             if not left <= x <= right:
                 _draw_point(axes, x, y, "", {"color": colour, "ms": 3.5, "mew": 0})
@@ -150,10 +174,11 @@ def limits(strip: Strip) -> tuple[float, float]:
     further out.
     """
     ends = [end for end in (strip.region_low, strip.region_high) if math.isfinite(end)]
-    judged = [mark for mark in strip.marks if mark.kind not in (NULL, PUBLISHED)]
+    marks = [one for mark in strip.marks for one in (mark.inner or [mark])]
+    judged = [mark for mark in marks if mark.kind not in (NULL, PUBLISHED)]
     points = ends + [x for mark in judged for x in (mark.estimate, *mark.dots) if math.isfinite(x)]
     span = (max(points) - min(points)) or abs(points[0]) or 1.0
-    others = [x for mark in strip.marks for x in (mark.low, mark.high, mark.estimate, *mark.hollow)]
+    others = [x for mark in marks for x in (mark.low, mark.high, mark.estimate, *mark.hollow)]
     near = [x for x in others if min(points) - span <= x <= max(points) + span]
     low, high = min(points + near), max(points + near)
     margin = 0.06 * ((high - low) or span)

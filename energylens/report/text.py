@@ -92,9 +92,9 @@ def interval(part: Mapping[str, Any]) -> str:
     return "{} [{}, {}]".format(*texts)
 
 
-def span(low: Any, high: Any) -> str:
-    """A range of values over seeds; one number when they agree."""
-    ends = number(low), number(high)
+def span(low: Any, high: Any, digits: int = 4) -> str:
+    """A range of values, over seeds or variants; one number when they agree."""
+    ends = number(low, digits), number(high, digits)
     return ends[0] if ends[0] == ends[1] else f"{ends[0]} … {ends[1]}"
 
 

@@ -10,6 +10,9 @@ from energylens.errors import InputError
 
 JSON = Mapping[str, Any]
 
+MANY = 12
+"""A claim with more verdicts, several variants to a model, is summed up by model where all claims are listed."""
+
 _FILE_NAME = re.compile(r"[a-z0-9]+(?:[.-][a-z0-9]+)*")
 
 
@@ -38,6 +41,18 @@ class Entry:
         return tuple(self.claim["regions"])
 
     @property
+    def is_many(self) -> bool:
+        """Whether lists of all claims sum this one up, one line per model."""
+        return len(self.verdicts) > MANY and len(self.by_model()) < len(self.verdicts)
+
+    def by_model(self) -> dict[str, list[JSON]]:
+        """Verdicts on the variants of every model, in the order of their declaration."""
+        found: dict[str, list[JSON]] = {}
+        for verdict in self.verdicts:
+            found.setdefault(verdict["model"], []).append(verdict)
+        return found
+
+    @property
     def by_chance(self) -> bool:
         """Whether the claim holds and a null of it does as well, on any of its models."""
         return self.word == "HOLDS" and any("by chance too" in v["qualifiers"] for v in self.verdicts)
@@ -50,6 +65,19 @@ def entries(results: JSON) -> list[Entry]:
     """
     found = [_entry(claim, results) for claim in results["claims"]]
     return sorted(found, key=lambda entry: entry.is_gate)
+
+
+def families(found: Sequence[Entry]) -> dict[str, list[Entry]]:
+    """Claims by what their ids begin with, up to the first dot."""
+    by_family: dict[str, list[Entry]] = {}
+    for entry in found:
+        by_family.setdefault(entry.id.partition(".")[0], []).append(entry)
+    return by_family
+
+
+def forest_name(family: str) -> str:
+    """Name of the figure of a family's estimates, without suffix."""
+    return f"forest_{family}"
 
 
 def part_of(parts: Sequence[JSON], name: str) -> JSON | None:

@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
+from energylens.harness.verdict import AS_IT_MUST, BY_CHANCE_TOO, Word
 from energylens.report.text import DASH, count, number
 from energylens.report.view import JSON, Entry
 
@@ -15,6 +16,8 @@ _STANDS = {
     "NOT RUN": ("not run", "not run"),
     "ERROR": ("error", "errors"),
 }
+
+BY_CHANCE = f"{Word.HOLDS}, {BY_CHANCE_TOO}"
 
 ALPHA = 0.05
 """Level of each one-sided test: a 90 % interval is compared with the region."""
@@ -49,6 +52,18 @@ def verdict_text(verdict: JSON) -> str:
     """The word with its qualifiers: `HOLDS, by chance too`."""
     own = ["own checkpoint"] if verdict["own_checkpoint"] else []
     return ", ".join([verdict["word"], *verdict["qualifiers"], *own])
+
+
+def outcome(verdict: JSON) -> str:
+    """The word, and whether chance does the same or the instrument must: what verdicts are counted by."""
+    told = [mark for mark in (BY_CHANCE_TOO, AS_IT_MUST) if mark in verdict["qualifiers"]]
+    return ", ".join([verdict["word"], *told])
+
+
+def outcomes_text(verdicts: Sequence[JSON]) -> str:
+    """`3 REFUTED, 2 INCONCLUSIVE`, the most frequent first."""
+    counts = Counter(map(outcome, verdicts))
+    return ", ".join(f"{n} {word}" for word, n in counts.most_common())
 
 
 def verdict_of(entry: Entry) -> str:

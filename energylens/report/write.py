@@ -8,10 +8,18 @@ from typing import Any
 
 from energylens.report.badge import badge, badge_svg, claim_badge
 from energylens.report.document import document, picture_names
-from energylens.report.view import JSON, Entry, entries
+from energylens.report.view import JSON, Entry, entries, families, forest_name
 
 _OWNED = {
-    "figures": ("forest.*", "*_estimates.png", "*_estimates.svg", "*_series.png", "*_series.svg"),
+    "figures": (
+        "forest.*",
+        "forest_*.png",
+        "forest_*.svg",
+        "*_estimates.png",
+        "*_estimates.svg",
+        "*_series.png",
+        "*_series.svg",
+    ),
     "badges": ("*.json", "*.svg"),
 }
 
@@ -34,13 +42,13 @@ def write_report(results: JSON, folder: Path) -> list[Path]:
 
 def _pictures(found: list[Entry]) -> dict[str, bytes]:
     """File name and content of every figure."""
-    from energylens.report.curves import series_figure
     from energylens.report.forest import claim_figure, forest
+    from energylens.report.series import series_figure
     from energylens.report.style import encode, styled
 
     drawn: dict[str, bytes] = {}
     with styled():
-        figures = {"forest": forest(found)}
+        figures = {forest_name(family): forest(of_family) for family, of_family in families(found).items()}
         figures |= {f"{entry.id}_estimates": claim_figure(entry) for entry in found}
         figures |= {f"{entry.id}_series": series_figure(entry) for entry in found}
         for name, figure in figures.items():

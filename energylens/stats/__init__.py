@@ -4,6 +4,7 @@ from energylens.stats.interval import CONFIDENCE, Interval, clopper_pearson, t_i
 from energylens.stats.jackknife import jackknife_pairs
 from energylens.stats.p_values import Holm, Side, holm, one_sided_p, permutation_p, smallest_sign_flip_p
 from energylens.stats.power import seeds_to_decide
+from energylens.stats.scale import fisher_z_interval, geometric_interval
 
 __all__ = [
     "CONFIDENCE",
@@ -11,6 +12,8 @@ __all__ = [
     "Interval",
     "Side",
     "clopper_pearson",
+    "fisher_z_interval",
+    "geometric_interval",
     "holm",
     "jackknife_pairs",
     "one_sided_p",

@@ -19,11 +19,12 @@ CONFIDENCE = 0.90
 
 @dataclass(frozen=True)
 class Interval:
-    """Two-sided confidence interval [low, high] of `estimate`, from n seeds.
+    """Two-sided confidence interval [low, high] of `estimate`, from n seeds; all three in the claim's units.
 
-    se: standard error of the estimate; inf when n is too small to tell.
+    se: standard error of the estimate on `scale`; inf when n is too small to tell.
     df: degrees of freedom of Student's t; 0 when n is too small; None for an exact binomial interval.
     hits: number of successes of a binomial interval; None otherwise.
+    scale: where the t interval was taken, a name in `energylens.stats.scale.SCALES`.
     """
 
     estimate: float
@@ -34,6 +35,7 @@ class Interval:
     df: int | None
     confidence: float = CONFIDENCE
     hits: int | None = None
+    scale: str = "linear"
 
 
 def t_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Interval:

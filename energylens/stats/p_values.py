@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from energylens.errors import InputError
 from energylens.stats.checks import finite_array
 from energylens.stats.interval import Interval
+from energylens.stats.scale import scaled
 
 Side: TypeAlias = Literal["above", "below"]
 
@@ -27,8 +28,8 @@ def one_sided_p(interval: Interval, boundary: float, side: Side) -> float:
     """p value of the one-sided test whose alternative is "the true value lies `side` the boundary".
 
     Consistent with the interval: p < (1 - confidence) / 2 exactly if the whole interval lies on that side.
-    t distribution for means, exact binomial for rates. 1 when n was too small for an interval; 0.5 when the
-    spread is zero and the estimate sits on the boundary.
+    t distribution for means, on the interval's own scale; exact binomial for rates. 1 when n was too small for an
+    interval; 0.5 when the spread is zero and the estimate sits on the boundary.
     """
     if side not in ("above", "below") or not math.isfinite(boundary):
         raise InputError(f"side is 'above' or 'below' a finite boundary, got {side!r}, {boundary!r}")
@@ -36,7 +37,8 @@ def one_sided_p(interval: Interval, boundary: float, side: Side) -> float:
         return _binomial_p(interval.hits, interval.n, boundary, side)
     if math.isinf(interval.se):
         return 1.0
-    distance = interval.estimate - boundary if side == "above" else boundary - interval.estimate
+    estimate, end = scaled(interval, interval.estimate, boundary)
+    distance = estimate - end if side == "above" else end - estimate
     if interval.se == 0:
         return 0.5 if distance == 0 else float(distance < 0)
     from scipy.special import stdtr

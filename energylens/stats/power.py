@@ -7,12 +7,13 @@ import numpy as np
 
 from energylens.errors import InputError
 from energylens.stats.interval import Interval, binomial_bounds, t_quantile
+from energylens.stats.scale import scaled
 
 
 def seeds_to_decide(interval: Interval, boundaries: Iterable[float], cap: int = 1000) -> int | None:
     """Smallest n whose interval, at the same estimate and spread, would contain none of the boundaries.
 
-    For a mean: t_{n-1} s / sqrt(n) < distance to the nearest boundary, s = se sqrt(n) of the interval given.
+    For a mean: t_{n-1} s / sqrt(n) < distance to the nearest boundary, s = se sqrt(n), on the interval's scale.
     For a rate: the Clopper-Pearson interval at the same rate. None when more than `cap` seeds are needed, the
     estimate sits on a boundary, or one run gave no spread. It is an estimate from few seeds: say "about".
     """
@@ -28,7 +29,9 @@ def seeds_to_decide(interval: Interval, boundaries: Iterable[float], cap: int = 
         seeds = np.arange(2, cap + 1)
         spread = interval.se * math.sqrt(interval.n)
         half = t_quantile(seeds - 1, interval.confidence) * spread / np.sqrt(seeds)
-        low, high = interval.estimate - half, interval.estimate + half
+        estimate, *on_scale = scaled(interval, interval.estimate, *ends)
+        ends = np.array(on_scale)
+        low, high = estimate - half, estimate + half
     outside = (ends[:, None] < low) | (ends[:, None] > high)
     decided = np.flatnonzero(outside.all(axis=0))
     return int(seeds[decided[0]]) if decided.size else None

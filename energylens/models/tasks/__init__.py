@@ -7,13 +7,29 @@ from types import MappingProxyType
 
 from energylens.errors import InputError
 from energylens.models.tasks.base import IGNORED, Examples, FromJSON, Task
+from energylens.models.tasks.induction import Induction
+from energylens.models.tasks.ioi import IOI
 from energylens.models.tasks.modadd import ModularAddition
+from energylens.models.tasks.text import Text
 
-__all__ = ["IGNORED", "TASKS", "Examples", "ModularAddition", "Task", "task_from_json"]
+__all__ = [
+    "IGNORED",
+    "IOI",
+    "TASKS",
+    "Examples",
+    "Induction",
+    "ModularAddition",
+    "Task",
+    "Text",
+    "task_from_json",
+]
 
 TASKS: Mapping[str, FromJSON] = MappingProxyType(
     {
         ModularAddition.name: ModularAddition.from_json,
+        Induction.name: Induction.from_json,
+        IOI.name: IOI.from_json,
+        Text.name: Text.from_json,
     }
 )
 """How each task is read from the `task` of a checkpoint's config.json."""

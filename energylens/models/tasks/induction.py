@@ -85,9 +85,7 @@ class Induction:
         order, period = self._draw(n, generator)
         return Sequences(self._repeat(order, period), period)
 
-    def pairs(
-        self, n: int, generator: torch.Generator, corrupt: Literal["value", "key"] = "value"
-    ) -> Pairs:
+    def pairs(self, n: int, generator: torch.Generator, corrupt: Literal["value", "key"] = "value") -> Pairs:
         """Clean and corrupted prompts that ask, in the second occurrence, what followed a token in the first.
 
         The token q at place j of the segment (j uniform, not the last place) is read at pos = period + j.

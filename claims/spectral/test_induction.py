@@ -1,0 +1,55 @@
+"""Induction heads: two layers form them, one layer cannot."""
+
+from energylens import AtLeast, AtMost, Figure, Measurement, claim
+from energylens.harness.extend import in_full
+from energylens.lab import UNTRAINED
+
+ONE_LAYER = "induction-1l"
+N = 64
+
+
+def needs_both(lab, model, variant, seed):
+    return [lab.recipe(model, seed), lab.recipe(ONE_LAYER, seed)]
+
+
+@claim(
+    "induction.forms",
+    says="Two layers form induction heads, one layer does not.",
+    source="Olsson et al. 2022 (arXiv:2209.11895)",
+    reported="2 layers: yes; 1 layer: no",
+    holds_when={"2 layers": AtLeast(0.3), "1 layer": AtMost(0.1)},
+    models=["induction-2l", "induction-2l-rotary"],
+    seeds=range(5),
+    controls=[UNTRAINED],
+    gates=["spectral.competent"],
+    unit="induction score",
+    note="The best head's mean attention, from the second occurrence of a random segment, to the token that followed "
+    "in the first. The one-layer network has learned positions. In the figure, the gaps are those of the head that has "
+    "the highest score at the end.",
+    figure=Figure(
+        kind="lines",
+        x="step",
+        y=("induction score", "repeat loss, nats", "gap a", "gap a-prime"),
+        split=True,
+        title="Induction over training, with the gap beside it",
+        x_label="step",
+        y_label="",
+    ),
+    needs=needs_both,
+)
+def test_forms(model, seed, lab):
+    from energylens.heads.induction import induction_scores, over_training
+
+    two, one = (induction_scores(lab.network(name, seed), seed, N) for name in (model, ONE_LAYER))
+    series = (
+        {} if lab.is_swapped else over_training(lab.snapshots(model, seed), lab.network(model, seed), seed)
+    )
+    return Measurement(
+        {"2 layers": float(two.max()), "1 layer": float(one.max())},
+        unit="induction score",
+        beside={"heads above .3": int((two >= 0.3).sum())},
+        series=series,
+    )
+
+
+test_forms_full = in_full(test_forms, seeds=range(10))

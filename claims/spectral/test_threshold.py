@@ -1,0 +1,137 @@
+"""Heads below the published threshold of .77: do they matter more, and is it the same threshold everywhere?"""
+
+import math
+
+from energylens import AtLeast, Equivalent, Gate, GeometricMean, Measurement, Null, claim, gate
+from energylens.harness.extend import in_full
+from energylens.lab import UNTRAINED, WIRED, needs_network
+
+SOURCE = (
+    "Published steering study on GPT-2: eigenvalue gap of the key Gram matrix and causal importance of heads"
+)
+MODELS = ["induction-2l", "induction-2l-rotary", "ioi-toy", "pygpt-2l"]
+LARGER = [*MODELS, "pygpt-4l"]
+SEEDS, MORE_SEEDS = range(5), range(10)
+GATES = ["spectral.competent", "spectral.gauge", Gate("spectral.planted", on=WIRED)]
+THRESHOLD = 0.77
+IMPORTANCE = (
+    "Importance is the mean damage, in absolute value, when a head's output comes from the corrupted prompt (logit "
+    "difference) or, for text, from a window of another document (loss). "
+)
+
+
+def ratio(gap, damage):
+    from energylens.metrics import association
+
+    return association.group_ratio(damage, gap, THRESHOLD)
+
+
+def shuffled_ratio(model, seed, lab):
+    study = lab.heads(model, seed)
+    logs = [math.log(ratio(study.gap("a"), study.damage[rows])) for rows in study.shuffles(seed)]
+    return Measurement(math.exp(sum(logs) / len(logs)))
+
+
+@claim(
+    "spectral.unstable-matter",
+    says="Unstable heads, gap at most .77, matter at least twice as much as the others.",
+    source=SOURCE,
+    reported="'unstable' below .77",
+    holds_when=AtLeast(2.0),
+    models=MODELS,
+    seeds=SEEDS,
+    statistic=GeometricMean(),
+    controls=[
+        Null(
+            "depth-alone",
+            "importance shuffled within layers: what depth alone gives",
+            measure=shuffled_ratio,
+        ),
+        UNTRAINED,
+    ],
+    gates=GATES,
+    unit="ratio of mean importance",
+    note=IMPORTANCE + "The threshold speaks of definition a (centred keys, pooled over prompts) only.",
+    needs=needs_network,
+)
+def test_unstable_matter(model, seed, lab):
+    study = lab.heads(model, seed)
+    gap, published = study.gap("a"), study.gaps.published.flatten()
+    unstable = int((gap <= THRESHOLD).sum())
+    empty = {0: "no head has a gap of at most .77", len(gap): "every head has a gap of at most .77"}
+    return Measurement(
+        ratio(gap, study.damage),
+        unit="ratio of mean importance",
+        as_published=ratio(published, study.damage),
+        beside={"share of unstable heads": unstable / len(gap)},
+        note=empty.get(unstable, ""),
+    )
+
+
+test_unstable_matter_full = in_full(test_unstable_matter, seeds=MORE_SEEDS, models=LARGER)
+
+
+def matters(study):
+    """Heads that matter: importance above the mean over heads."""
+    return study.damage > study.damage.mean()
+
+
+def constant_gap(model, seed, lab):
+    import torch
+
+    from energylens.metrics import association
+
+    study = lab.heads(model, seed)
+    return Measurement(association.auroc(torch.full_like(study.gap("a"), THRESHOLD), matters(study)))
+
+
+@gate(
+    "spectral.separates",
+    says="Small gaps and heads that matter go together at all: AUROC above .5.",
+    source="A cut between two groups needs groups that differ",
+    passes_when=AtLeast(0.5 + 1e-9),
+    models=MODELS,
+    seeds=SEEDS,
+    rejects=[Null("constant-gap", "the same gap for every head separates nothing", measure=constant_gap)],
+    unit="AUROC",
+    note="A head matters if its importance is above the mean over heads. Definition a.",
+    needs=needs_network,
+)
+def test_separates(model, seed, lab):
+    from energylens.metrics import association
+
+    study = lab.heads(model, seed)
+    return Measurement(association.auroc(study.gap("a"), matters(study)))
+
+
+@claim(
+    "spectral.threshold-transfers",
+    says="One threshold serves every model: the best cut lies within .05 of .77.",
+    source=SOURCE,
+    reported=".77 +- .05 across models",
+    holds_when=Equivalent(0.77, 0.05),
+    models=MODELS,
+    seeds=SEEDS,
+    controls=[UNTRAINED],
+    gates=[*GATES, "spectral.separates"],
+    unit="gap",
+    note="The cut that maximises Youden's index, gap a against heads whose importance is above the mean.",
+    needs=needs_network,
+)
+def test_threshold_transfers(model, seed, lab):
+    from energylens.metrics import association
+
+    study = lab.heads(model, seed)
+    cut = association.youden_cut(study.gap("a"), matters(study))
+    published = association.youden_cut(study.gaps.published.flatten(), matters(study))
+    note = "no cut beats calling all heads the same" if math.isnan(cut) else ""
+    return Measurement(
+        cut,
+        unit="gap",
+        as_published=published,
+        beside={"heads that matter": float(matters(study).double().mean())},
+        note=note,
+    )
+
+
+test_threshold_transfers_full = in_full(test_threshold_transfers, seeds=MORE_SEEDS, models=LARGER)

@@ -1,0 +1,186 @@
+"""Ablation of attention heads: z set to zero, to a mean, or to that of other prompts; heads alone or in groups."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from energylens.errors import InputError
+from energylens.interventions.metric import Metric
+from energylens.interventions.patching import Tokens, in_table
+from energylens.interventions.prompts import Head, Mask, all_heads, as_pair, as_tokens, check_heads
+from energylens.interventions.runner import HeadOutputs, Run, Runner, runner_for
+from energylens.interventions.sweep import BATCH_LIMIT, Batch, Intervention, Replacements, sweep
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+MeanZ = Float[Tensor, "layer pos head d_head"]
+
+
+@dataclass(frozen=True)
+class Zero:
+    """z = 0. Takes the network off its usual activations: a large effect need not mean use of the input."""
+
+
+@dataclass(frozen=True, eq=False)
+class Mean:
+    """z = its mean at the same position over reference prompts, as `mean_z` gives it: keeps what all prompts share."""
+
+    z: MeanZ
+
+
+@dataclass(frozen=True, eq=False)
+class Resample:
+    """z = that of a reference prompt at the same positions.
+
+    Without a generator row i takes from reference row i, say its ABC corruption; with one, each prompt draws a
+    reference row at random among those that differ from it. Reference rows have the prompts' padding.
+    """
+
+    reference: Int[Tensor, "reference pos"]
+    generator: torch.Generator | None = None
+
+
+Ablation = Zero | Mean | Resample
+
+
+@dataclass(frozen=True, eq=False)
+class Ablated:
+    """Metric values with heads ablated, NaN where nothing was measured, and of the network as it is (`base`)."""
+
+    ablated: Float[Tensor, "*table prompt"]
+    base: Float[Tensor, " prompt"]
+
+    def change(self) -> Float[Tensor, "*table prompt"]:
+        """ablated - base, in the metric's unit."""
+        return self.ablated - self.base
+
+
+def ablate_heads(
+    bridge: "TransformerBridge",
+    tokens: Tokens,
+    metric: Metric,
+    ablation: Ablation,
+    *,
+    heads: Iterable[Head] | None = None,
+    mask: Mask | None = None,
+    batch_limit: int = BATCH_LIMIT,
+) -> Ablated:
+    """Every head ablated alone: a table [layer, head, prompt]; NaN outside `heads`.
+
+    Errors and batch_limit as in `patch_heads`.
+    """
+    n_layers, n_heads = bridge.cfg.n_layers, bridge.cfg.n_heads
+    chosen = check_heads(all_heads(n_layers, n_heads) if heads is None else heads, n_layers, n_heads)
+    groups = [{head} for head in chosen]
+    result = ablate_groups(bridge, tokens, metric, groups, ablation, mask=mask, batch_limit=batch_limit)
+    return Ablated(in_table(result.ablated, chosen, (n_layers, n_heads)), result.base)
+
+
+def ablate_groups(
+    bridge: "TransformerBridge",
+    tokens: Tokens,
+    metric: Metric,
+    groups: Sequence[Collection[Head]],
+    ablation: Ablation,
+    *,
+    mask: Mask | None = None,
+    batch_limit: int = BATCH_LIMIT,
+) -> Ablated:
+    """All heads of a group ablated at once, for each group: values [group, prompt]. An empty group changes nothing.
+
+    To keep a circuit and ablate the rest, give `set(all_heads(n_layers, n_heads)) - circuit`.
+    """
+    runner, tokens = runner_for(bridge), as_tokens(tokens, mask)
+    interventions = [
+        Intervention(frozenset(check_heads(group, runner.n_layers, runner.n_heads))) for group in groups
+    ]
+    batch = Batch.of(runner, tokens, mask, metric)
+    return Ablated(
+        *sweep(runner, batch, interventions, _replacements(runner, tokens, batch, ablation), batch_limit)
+    )
+
+
+@torch.no_grad()
+def mean_z(
+    bridge: "TransformerBridge", tokens: Tokens, *, mask: Mask | None = None, batch_limit: int = BATCH_LIMIT
+) -> MeanZ:
+    """Mean over prompts of z per layer, position and head; NaN at positions where every prompt is padded."""
+    runner, tokens = runner_for(bridge), as_tokens(tokens, mask)
+    device = runner.device
+    real = torch.ones_like(tokens, dtype=torch.bool) if mask is None else mask
+    sums: Tensor | float = 0.0
+    for part, part_real in zip(tokens.split(batch_limit), real.split(batch_limit), strict=True):
+        last = part_real.shape[1] - 1 - part_real.flip(1).to(torch.uint8).argmax(1, keepdim=True)
+        given = None if mask is None else part_real.to(device)
+        run = runner.run(part.to(device), given, last.to(device))
+        weights = part_real.to(run.z[0])
+        sums = sums + torch.stack([torch.einsum("np,nphd->phd", weights, z) for z in run.z])
+    assert isinstance(sums, Tensor)
+    return sums / real.sum(0).to(sums)[:, None, None]
+
+
+def _replacements(runner: Runner, tokens: Tensor, batch: Batch, ablation: Ablation) -> Replacements:
+    match ablation:
+        case Zero():
+            return _zero
+        case Mean(z):
+            return partial(_mean, _checked_mean(runner, tokens, batch, z))
+        case Resample():
+            return partial(_other, runner, batch, _drawn(tokens, batch, ablation))
+    raise InputError(f"an ablation is Zero(), Mean(z) or Resample(reference), got {ablation!r}")
+
+
+def _zero(rows: slice, run: Run) -> list[HeadOutputs]:
+    return [torch.zeros_like(z) for z in run.z]
+
+
+def _mean(means: MeanZ, rows: slice, run: Run) -> list[HeadOutputs]:
+    return [mean.to(z).expand_as(z) for mean, z in zip(means, run.z, strict=True)]
+
+
+def _other(runner: Runner, batch: Batch, reference: Tensor, rows: slice, run: Run) -> list[HeadOutputs]:
+    mask = None if batch.mask is None else batch.mask[rows]
+    return runner.run(reference[rows], mask, batch.read[rows]).z
+
+
+def _checked_mean(runner: Runner, tokens: Tensor, batch: Batch, z: MeanZ) -> MeanZ:
+    if z.ndim != 4 or z.shape[:3] != (runner.n_layers, tokens.shape[1], runner.n_heads):
+        expected = f"[{runner.n_layers}, {tokens.shape[1]}, {runner.n_heads}, d_head]"
+        raise InputError(f"means must be {expected} (see mean_z), got {list(z.shape)}")
+    z = z[:, : batch.tokens.shape[1]]
+    undefined = z.isnan().any(-1).any(-1).any(0).to(runner.device)
+    needed = undefined if batch.mask is None else (batch.mask & undefined).any(0)
+    if (needed & undefined).any():
+        raise InputError(
+            f"the mean at position {int(needed.nonzero()[0])} is NaN: no reference prompt has a token there"
+        )
+    return z.to(runner.device)
+
+
+def _drawn(tokens: Tensor, batch: Batch, resample: Resample) -> Int[Tensor, "prompt pos"]:
+    """The reference prompt of each prompt, cut off where the batch is."""
+    reference = as_tokens(resample.reference)
+    if reference.shape[1] != tokens.shape[1]:
+        raise InputError(
+            f"reference prompts have {reference.shape[1]} positions, the prompts {tokens.shape[1]}"
+        )
+    if resample.generator is None:
+        full = (
+            None
+            if batch.mask is None
+            else torch.nn.functional.pad(batch.mask, (0, tokens.shape[1] - batch.mask.shape[1]))
+        )
+        reference = as_pair(tokens, reference, full)[1]
+    else:
+        differs = (tokens[:, None] != reference[None]).any(-1)
+        if not differs.any(1).all():
+            raise InputError(f"every reference prompt equals prompt {int((~differs.any(1)).nonzero()[0])}")
+        rows = torch.multinomial(differs.double(), 1, generator=resample.generator)[:, 0]
+        reference = reference[rows]
+    return reference[:, : batch.tokens.shape[1]].to(batch.tokens.device)

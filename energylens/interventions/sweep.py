@@ -1,0 +1,150 @@
+"""Many interventions on many prompts, batched: the one loop behind patching, ablation and path patching."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from energylens.errors import InputError
+from energylens.interventions.metric import Metric
+from energylens.interventions.prompts import Head, Mask, check_read
+from energylens.interventions.runner import HeadOutputs, Replace, Run, Runner
+
+BATCH_LIMIT = 64
+"""Rows (copies of a prompt) per forward. A row holds about 10 d_model + 2 d_mlp floats per position while its layer
+is computed and d_vocab floats per position that the metric reads; an unedited run keeps 7 d_model floats per
+position and layer for at most this many prompts."""
+
+Replacements = Callable[[slice, Run], Sequence[HeadOutputs]]
+"""Which head outputs to put in, per layer, for some of the prompts, given their unedited run."""
+
+
+class Intervention(NamedTuple):
+    """Replaces z of these heads, at every position or at one."""
+
+    heads: frozenset[Head]
+    pos: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Prompts with the metric that reads them, cut off after the last position it reads."""
+
+    tokens: Int[Tensor, "prompt pos"]
+    mask: Mask | None
+    read: Int[Tensor, "prompt read"]
+    metric: Metric
+
+    @classmethod
+    def of(cls, runner: Runner, tokens: Tensor, mask: Tensor | None, metric: Metric) -> "Batch":
+        """Errors: InputError for a metric of another number of prompts, or one that reads padding."""
+        if len(metric) != len(tokens):
+            raise InputError(f"the metric is for {len(metric)} prompts, got {len(tokens)}")
+        read = metric.positions(tokens.shape[1])
+        check_read(read, mask)
+        end = int(read.max()) + 1 if runner.causal else tokens.shape[1]
+        device = runner.device
+        mask = None if mask is None else mask[:, :end].to(device)
+        return cls(tokens[:, :end].to(device), mask, read.to(device), metric)
+
+    def run(self, runner: Runner, rows: slice) -> tuple[Run, Metric]:
+        """The unedited run of some prompts, and their metric."""
+        mask = None if self.mask is None else self.mask[rows]
+        return runner.run(self.tokens[rows], mask, self.read[rows]), self.metric.rows(rows)
+
+    def parts(self, limit: int) -> list[slice]:
+        """Slices of at most `limit` prompts."""
+        if limit < 1:
+            raise InputError(f"batch_limit must be at least 1, got {limit}")
+        return [slice(start, start + limit) for start in range(0, len(self.tokens), limit)]
+
+    def unpadded(self, rows: slice) -> Bool[Tensor, "prompt pos 1 1"] | None:
+        """Where there are tokens, to hold against head outputs."""
+        return None if self.mask is None else self.mask[rows][..., None, None]
+
+
+@torch.no_grad()
+def unedited(runner: Runner, batch: Batch, limit: int) -> Float[Tensor, " prompt"]:
+    """The metric of the network as it is."""
+    values = []
+    for rows in batch.parts(limit):
+        run, metric = batch.run(runner, rows)
+        values.append(metric(run.logits[None])[0])
+    return torch.cat(values)
+
+
+@torch.no_grad()
+def sweep(
+    runner: Runner,
+    batch: Batch,
+    interventions: Sequence[Intervention],
+    replacements: Replacements,
+    limit: int,
+) -> tuple[Float[Tensor, "intervention prompt"], Float[Tensor, " prompt"]]:
+    """The metric under every intervention, and without any.
+
+    Interventions that first change the same layer and positions share forwards of at most `limit` rows; one that
+    changes no head output at all has the unedited value, without a forward. The order of prompts and `limit` do
+    not change results beyond rounding.
+    """
+    values, base = [], []
+    for rows in batch.parts(limit):
+        run, metric = batch.run(runner, rows)
+        z = [new.to(old) for new, old in zip(replacements(rows, run), run.z, strict=True)]
+        real = batch.unpadded(rows)
+        z = z if real is None else [torch.where(real, new, old) for new, old in zip(z, run.z, strict=True)]
+        base.append(metric(run.logits[None])[0])
+        part = base[-1].repeat(len(interventions), 1)
+        at_once = max(1, limit // len(base[-1]))
+        for numbers, first, span in _together(interventions, _changed(z, run.z), at_once):
+            edit = _replace([interventions[number] for number in numbers], z, first, span)
+            part[numbers] = metric(runner.edited(run, edit))
+        values.append(part)
+    return torch.cat(values, dim=1), torch.cat(base)
+
+
+Places = list[list[list[int]]]
+"""Positions that differ, per layer and head."""
+
+
+def _changed(new: Sequence[HeadOutputs], old: Sequence[HeadOutputs]) -> Places:
+    differs = [(a != b).any(-1).any(0).T.cpu() for a, b in zip(new, old, strict=True)]
+    return [[row.nonzero().flatten().tolist() for row in layer] for layer in differs]
+
+
+def _together(
+    interventions: Sequence[Intervention], changed: Places, at_once: int
+) -> list[tuple[list[int], int, tuple[int, int]]]:
+    """Interventions that can share a forward: same first layer, same range of changed positions."""
+    groups: dict[tuple[int, int, int], list[int]] = {}
+    for number, (heads, pos) in enumerate(interventions):
+        hits: dict[int, list[int]] = {}
+        for layer, head in heads:
+            places = changed[layer][head]
+            places = places if pos is None else [pos] if pos in places else []
+            if places:
+                hits.setdefault(layer, []).extend((places[0], places[-1]))
+        if hits:
+            start, stop = min(map(min, hits.values())), max(hits[min(hits)]) + 1
+            groups.setdefault((min(hits), start, stop), []).append(number)
+    return [
+        (numbers[at : at + at_once], first, (start, stop))
+        for (first, start, stop), numbers in groups.items()
+        for at in range(0, len(numbers), at_once)
+    ]
+
+
+def _replace(
+    chosen: Sequence[Intervention], z: Sequence[HeadOutputs], first: int, span: tuple[int, int]
+) -> Replace:
+    shape = (len(chosen), *z[0].shape[1:3])
+    layers = sorted({layer for heads, _ in chosen for layer, _ in heads if layer >= first})
+    masks = {layer: torch.zeros(shape, dtype=torch.bool, device=z[0].device) for layer in layers}
+    for number, (heads, pos) in enumerate(chosen):
+        for layer, head in heads:
+            if layer >= first:
+                masks[layer][number, slice(None) if pos is None else pos, head] = True
+    return Replace(masks, {layer: z[layer][None] for layer in layers}, span)
