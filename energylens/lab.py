@@ -123,6 +123,10 @@ class Lab:
             raise InputError(f"{WIRED} is set by hand: it has no untrained twin")
         return WireInduction(seed)
 
+    def seeds(self, model: str, declared: Iterable[int]) -> list[int]:
+        """The seeds that there are of a model: the declared ones, or one for each of a user's checkpoints."""
+        return list(range(len(self.checkpoints[model]))) if model in self.checkpoints else list(declared)
+
     def sae_recipe(self, model: str, kind: str) -> TrainSAEs:
         """The recipe of the SAEs of one kind, all published seeds, on network seed 0 of `model`."""
         if kind not in SAE_KINDS:

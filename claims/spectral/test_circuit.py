@@ -68,7 +68,8 @@ def random_circuit(model, seed, lab):
     gates=["spectral.competent"],
     unit="share of the logit difference",
     note="Heads outside the circuit take their output from the ABC prompt. Faithful: the share of the logit difference "
-    "that the circuit keeps. Found greedily: heads are added until 90 % is kept, then those dropped that cost at most 5 %.",
+    "that the circuit keeps. Found greedily: heads are added until 90 % is kept, then those that cost at most "
+    "5 % are dropped.",
     figure=Figure(kind="graph", title="IOI circuit: heads, and what they pass to each other"),
     needs=needs_network,
 )

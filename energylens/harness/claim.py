@@ -47,6 +47,7 @@ class Claim:
     must_fail: tuple[str, ...]
     function: str = field(compare=False)
     where: str = field(compare=False)
+    extends: str = ""
 
     @property
     def declaration(self) -> dict[str, str]:

@@ -29,6 +29,7 @@ def in_full(
         seeds=tuple(seeds),
         models=declared.models if models is None else tuple(models),
         function=name,
+        extends=declared.id,
     )
     copy.__energylens_claim__ = larger  # type: ignore[attr-defined]
     return copy

@@ -112,9 +112,12 @@ def _read_graph(_: Mapping[str, Any], series: Series) -> dict[str, Any]:
         _same_length(name, found[name], "nodes", nodes)
         if not all(map(math.isfinite, found[name])):
             _bad(name, "finite numbers", found[name])
+    if len(set(zip(found["x"], found["y"], strict=True))) < len(nodes):
+        _bad("x", "with 'y' a place of its own for every node", found["x"])
     for edge in _list(series, "edges"):
-        if not isinstance(edge, list) or len(edge) != 3 or not {str(end) for end in edge[:2]} <= set(nodes):
-            _bad("edges", f"[from, to, weight] between {nodes}", edge)
+        ends = {str(end) for end in edge[:2]} if isinstance(edge, list) and len(edge) == 3 else set()
+        if len(ends) < 2 or not ends <= set(nodes):
+            _bad("edges", f"[from, to, weight] between two of {nodes}", edge)
         found["edges"].append((str(edge[0]), str(edge[1]), _number("edges", edge[2])))
     return found
 

@@ -42,18 +42,22 @@ def describe_claim(claim: Claim, root: Path) -> dict[str, Any]:
 
 _SHOWN = (
     "id", "says", "source", "reported", "stated", "unit", "note", "tier", "role", "models", "variants", "seeds",
-    "regions", "gates", "must_fail", "competence", "conditional_on", "figure",
+    "regions", "gates", "must_fail", "competence", "conditional_on", "figure", "extends",
 )  # fmt: skip
 
 
 def assemble(run: RunFolder, **header: Any) -> dict[str, Any]:
     """Everything a run recorded, in the order of its declarations. header: provenance, times, selection."""
-    declared = list(run.notes("claim").values())
-    declared.sort(key=lambda claim: (claim["file"], claim["line"]))
-    order = {claim["id"]: i for i, claim in enumerate(declared)}
-    rows = run.notes("row")
     verdicts = {_key(verdict): verdict for verdict in run.verdicts()}
     errors = run.notes("error")
+    touched = {verdict["claim"] for verdict in verdicts.values()} | {case["claim"] for case in run.cases()}
+    # A claim at another size (`in_full`) is no finding of its own: it is told of only where it was run.
+    declared = [
+        claim for claim in run.notes("claim").values() if not claim["extends"] or claim["id"] in touched
+    ]
+    declared.sort(key=lambda claim: (claim["file"], claim["line"], claim["extends"]))
+    order = {claim["id"]: i for i, claim in enumerate(declared)}
+    rows = {key: row for key, row in run.notes("row").items() if row["claim"] in order}
     for key, row in rows.items():
         verdicts.setdefault(key, _missing(row, failed=any(e["row"] == key for e in errors.values())))
     comparisons = run.notes("ledger")

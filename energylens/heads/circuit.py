@@ -10,7 +10,8 @@ from torch import Tensor
 
 from energylens.errors import InputError
 from energylens.heads.prompts import HeadPrompts
-from energylens.interventions import Head, Resample, ablate_groups, all_heads
+from energylens.interventions import Resample, ablate_groups, all_heads
+from energylens.interventions.prompts import Head
 from energylens.models.network import Network
 
 FAITHFUL = 0.9
@@ -38,17 +39,11 @@ def kept(
     """
     everything = frozenset(heads_of(network))
     outside = [everything - frozenset(circuit) for circuit in (*circuits, ())]
-    found = patch_groups(
-        network.bridge,
-        prompts.clean,
-        prompts.corrupted,
-        prompts.metric,
-        outside,
-        "noising",
-        mask=prompts.real,
+    found = ablate_groups(
+        network.bridge, prompts.clean, prompts.metric, outside, Resample(prompts.corrupted), mask=prompts.real
     )
-    means = found.patched.double().mean(-1)
-    whole = found.clean.double().mean()
+    means = found.ablated.double().mean(-1)
+    whole = found.base.double().mean()
     none = means[-1]
     scale = whole - none
     return (means[:-1] - none) / torch.where(scale == 0, torch.nan, scale)
@@ -94,7 +89,7 @@ def random_circuits(heads: Sequence[Head], circuit: Circuit, n: int, seed: int) 
     """Circuits of the same size, never the same: all of them if there are at most n, else n random ones."""
     size = len(circuit)
     if comb(len(heads), size) - 1 <= n:
-        return [found for each in combinations(heads, size) if (found := frozenset(each)) != circuit]
+        return [other for each in combinations(heads, size) if (other := frozenset(each)) != circuit]
     generator = torch.Generator().manual_seed(seed)
     found: list[Circuit] = []
     while len(found) < n:

@@ -36,15 +36,14 @@ def head_gaps(
     names = [f"blocks.{layer}.attn.{hook}" for layer in range(network.n_layers) for hook in HOOKS]
     found = network.run(names, tokens, pos=slice(None))
     layers = [_inputs(network, found, layer, mask) for layer in range(network.n_layers)]
+    _, k, pattern, z = ([_by_head(found, layer, hook) for layer in range(network.n_layers)] for hook in HOOKS)
+    few = slice(PUBLISHED_PROMPTS)
     return HeadGaps(
         gaps={name: _stacked(gap.compute(one) for one in layers) for name, gap in spectral.GAPS.items()},
-        published=_stacked(
-            as_published.key_gap(one.k[:PUBLISHED_PROMPTS], mask[:PUBLISHED_PROMPTS]) for one in layers
-        ),
-        entropy=_stacked(spectral.attention_entropy(one.pattern, mask) for one in layers),
+        published=_stacked(as_published.key_gap(keys[few], mask[few]) for keys in k),
+        entropy=_stacked(spectral.attention_entropy(one, mask) for one in pattern),
         ov_norm=_stacked(
-            spectral.ov_output_norm(_by_head(found, layer, "hook_z"), one.W_O, mask)
-            for layer, one in enumerate(layers)
+            spectral.ov_output_norm(one, W_O, mask) for one, W_O in zip(z, network.bridge.W_O, strict=True)
         ),
     )
 
@@ -56,7 +55,7 @@ def _inputs(network: Network, found: Mapping[str, Tensor], layer: int, mask: Ten
     return spectral.HeadInputs(
         q=_by_head(found, layer, "hook_q"),
         k=_by_head(found, layer, "hook_k"),
-        pattern=found[f"blocks.{layer}.attn.hook_pattern"],
+        pattern=_by_head(found, layer, "hook_pattern"),
         mask=mask,
         W_Q=_folded(network, before, bridge.W_Q[layer]),
         W_K=_folded(network, before, bridge.W_K[layer]),
@@ -78,8 +77,10 @@ def _folded(
     return weight
 
 
-def _by_head(found: Mapping[str, Tensor], layer: int, hook: str) -> Float[Tensor, "prompt head pos d_head"]:
-    return found[f"blocks.{layer}.attn.{hook}"].transpose(1, 2)
+def _by_head(found: Mapping[str, Tensor], layer: int, hook: str) -> Float[Tensor, "prompt head pos last"]:
+    """The head axis before the positions, as patterns have it anyway."""
+    activations = found[f"blocks.{layer}.attn.{hook}"]
+    return activations if hook == "hook_pattern" else activations.transpose(1, 2)
 
 
 def _stacked(rows: Iterable[Tensor]) -> Table:

@@ -48,7 +48,7 @@ def head_importance(network: Network, prompts: HeadPrompts) -> HeadImportance:
 
     def attributed(steps: int) -> Table:
         found = attribution_patch(*pair, "noising", steps=steps, mask=prompts.real)
-        return _mean(sign * found)
+        return _mean(sign * found.change())
 
     return HeadImportance(
         noising=_mean(sign * noised.change()),

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float, Int
@@ -11,8 +11,8 @@ from torch import Tensor
 
 from energylens.errors import InputError
 from energylens.interventions.metric import Metric
-from energylens.interventions.patching import Tokens, in_table
-from energylens.interventions.prompts import Head, Mask, all_heads, as_pair, as_tokens, check_heads
+from energylens.interventions.patching import in_table
+from energylens.interventions.prompts import Head, Mask, Tokens, all_heads, as_pair, as_tokens, check_heads
 from energylens.interventions.runner import HeadOutputs, Run, Runner, runner_for
 from energylens.interventions.sweep import BATCH_LIMIT, Batch, Intervention, Replacements, sweep
 
@@ -102,7 +102,9 @@ def ablate_groups(
     ]
     batch = Batch.of(runner, tokens, mask, metric)
     return Ablated(
-        *sweep(runner, batch, interventions, _replacements(runner, tokens, batch, ablation), batch_limit)
+        *sweep(
+            runner, batch, interventions, _replacements(runner, tokens, mask, batch, ablation), batch_limit
+        )
     )
 
 
@@ -125,14 +127,16 @@ def mean_z(
     return sums / real.sum(0).to(sums)[:, None, None]
 
 
-def _replacements(runner: Runner, tokens: Tensor, batch: Batch, ablation: Ablation) -> Replacements:
+def _replacements(
+    runner: Runner[Any], tokens: Tensor, mask: Mask | None, batch: Batch, ablation: Ablation
+) -> Replacements:
     match ablation:
         case Zero():
             return _zero
         case Mean(z):
             return partial(_mean, _checked_mean(runner, tokens, batch, z))
         case Resample():
-            return partial(_other, runner, batch, _drawn(tokens, batch, ablation))
+            return partial(_other, runner, batch, _drawn(tokens, mask, batch, ablation))
     raise InputError(f"an ablation is Zero(), Mean(z) or Resample(reference), got {ablation!r}")
 
 
@@ -144,26 +148,26 @@ def _mean(means: MeanZ, rows: slice, run: Run) -> list[HeadOutputs]:
     return [mean.to(z).expand_as(z) for mean, z in zip(means, run.z, strict=True)]
 
 
-def _other(runner: Runner, batch: Batch, reference: Tensor, rows: slice, run: Run) -> list[HeadOutputs]:
+def _other(runner: Runner[Any], batch: Batch, reference: Tensor, rows: slice, run: Run) -> list[HeadOutputs]:
     mask = None if batch.mask is None else batch.mask[rows]
     return runner.run(reference[rows], mask, batch.read[rows]).z
 
 
-def _checked_mean(runner: Runner, tokens: Tensor, batch: Batch, z: MeanZ) -> MeanZ:
+def _checked_mean(runner: Runner[Any], tokens: Tensor, batch: Batch, z: MeanZ) -> MeanZ:
     if z.ndim != 4 or z.shape[:3] != (runner.n_layers, tokens.shape[1], runner.n_heads):
         expected = f"[{runner.n_layers}, {tokens.shape[1]}, {runner.n_heads}, d_head]"
         raise InputError(f"means must be {expected} (see mean_z), got {list(z.shape)}")
     z = z[:, : batch.tokens.shape[1]]
     undefined = z.isnan().any(-1).any(-1).any(0).to(runner.device)
-    needed = undefined if batch.mask is None else (batch.mask & undefined).any(0)
-    if (needed & undefined).any():
-        raise InputError(
-            f"the mean at position {int(needed.nonzero()[0])} is NaN: no reference prompt has a token there"
-        )
+    if batch.mask is not None:
+        undefined = undefined & batch.mask.any(0)
+    if undefined.any():
+        pos = int(undefined.nonzero()[0])
+        raise InputError(f"the mean at position {pos} is NaN: no reference prompt has a token there")
     return z.to(runner.device)
 
 
-def _drawn(tokens: Tensor, batch: Batch, resample: Resample) -> Int[Tensor, "prompt pos"]:
+def _drawn(tokens: Tensor, mask: Mask | None, batch: Batch, resample: Resample) -> Int[Tensor, "prompt pos"]:
     """The reference prompt of each prompt, cut off where the batch is."""
     reference = as_tokens(resample.reference)
     if reference.shape[1] != tokens.shape[1]:
@@ -171,12 +175,9 @@ def _drawn(tokens: Tensor, batch: Batch, resample: Resample) -> Int[Tensor, "pro
             f"reference prompts have {reference.shape[1]} positions, the prompts {tokens.shape[1]}"
         )
     if resample.generator is None:
-        full = (
-            None
-            if batch.mask is None
-            else torch.nn.functional.pad(batch.mask, (0, tokens.shape[1] - batch.mask.shape[1]))
-        )
-        reference = as_pair(tokens, reference, full)[1]
+        reference = as_pair(tokens, reference, mask)[1]
+    elif mask is not None:
+        raise InputError("padded prompts need row-by-row references of the same padding: give no generator")
     else:
         differs = (tokens[:, None] != reference[None]).any(-1)
         if not differs.any(1).all():

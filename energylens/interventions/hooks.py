@@ -41,7 +41,8 @@ def intervening(
     Errors: HookWithoutEffect, also for a block that ran nothing; InputError for a name that the bridge does not
     have (with the nearest ones) and for a hook that changes its activation in place.
     """
-    check_names(bridge, hooks)
+    for name in hooks:
+        canonical(bridge, name)
     ran = False
 
     def run(tokens: Tensor, **kwargs: Any) -> Tensor:
@@ -60,13 +61,16 @@ def intervening(
         )
 
 
-def check_names(bridge: "TransformerBridge", names: Mapping[str, Any] | list[str]) -> None:
-    """Errors: InputError for a name that is no hook point of the bridge; it lists the nearest."""
+def canonical(bridge: "TransformerBridge", name: str) -> str:
+    """The hook point's own name, for any of its aliases: under an alias, compatibility mode calls a hook twice.
+
+    Errors: InputError for a name that is no hook point of the bridge; it lists the nearest.
+    """
     known = bridge.hook_dict
-    for name in names:
-        if name not in known:
-            near = ", ".join(difflib.get_close_matches(name, known, n=3, cutoff=0.0))
-            raise InputError(f"the bridge has no hook point {name!r}; the nearest are {near}")
+    if name not in known:
+        near = ", ".join(difflib.get_close_matches(name, known, n=3, cutoff=0.0))
+        raise InputError(f"the bridge has no hook point {name!r}; the nearest are {near}")
+    return known[name].name or name
 
 
 def _watch(
@@ -94,7 +98,9 @@ def _forward(
     bridge: "TransformerBridge", hooks: Mapping[str, HookFunction], tokens: Tensor, kwargs: dict[str, Any]
 ) -> tuple[Tensor, dict[str, str]]:
     seen: dict[str, str] = {}
-    attached = [(name, partial(_observed, name, hook, seen)) for name, hook in hooks.items()]
+    attached: list[Any] = [
+        (canonical(bridge, name), partial(_observed, name, hook, seen)) for name, hook in hooks.items()
+    ]
     with warnings.catch_warnings():
         # transformer_lens warns of some discarded edits; here they are errors.
         warnings.filterwarnings("ignore", message=r"(?s).*edit is discarded")

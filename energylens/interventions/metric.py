@@ -6,7 +6,7 @@ or float64.
 """
 
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -21,6 +21,7 @@ TOKENS_AT_ONCE = 1024
 """Log-probabilities are taken in slices of about so many tokens, which stay in the cache."""
 
 
+@runtime_checkable
 class Metric(Protocol):
     """A metric over a fixed list of prompts."""
 
@@ -30,7 +31,7 @@ class Metric(Protocol):
     def positions(self, n_pos: int) -> Int[Tensor, "prompt read"]:
         """Where logits are needed, for prompts of `n_pos` tokens."""
 
-    def rows(self, part: slice) -> Self:
+    def rows(self, part: slice) -> "Metric":
         """The same metric for some of the prompts."""
 
     def __call__(self, logits: Logits) -> Values:
@@ -61,7 +62,7 @@ class LogitDiff:
     def positions(self, n_pos: int) -> Int[Tensor, "prompt 1"]:
         """The one position of each prompt, counted from the start."""
         pos = torch.as_tensor(self.pos).expand(len(self))[:, None]
-        return _from_start(pos, n_pos)
+        return from_start(pos, n_pos)
 
     def rows(self, part: slice) -> "LogitDiff":
         """The same metric for some of the prompts."""
@@ -141,7 +142,7 @@ class KL:
 
     def positions(self, n_pos: int) -> Int[Tensor, "prompt read"]:
         """The given positions, counted from the start."""
-        return _from_start(self.pos, n_pos)
+        return from_start(self.pos, n_pos)
 
     def rows(self, part: slice) -> "KL":
         """The same metric for some of the prompts."""
@@ -160,7 +161,8 @@ def _summed_loss(logits: Logits, targets: Int[Tensor, "run prompt read"]) -> Val
     return losses.unflatten(0, targets.shape).sum(-1)
 
 
-def _from_start(pos: Int[Tensor, "prompt read"], n_pos: int) -> Int[Tensor, "prompt read"]:
+def from_start(pos: Int[Tensor, "prompt read"], n_pos: int) -> Int[Tensor, "prompt read"]:
+    """Positions counted from the start. Errors: InputError for one outside the prompt."""
     counted = torch.where(pos < 0, pos + n_pos, pos)
     outside = (counted < 0) | (counted >= n_pos)
     if outside.any():

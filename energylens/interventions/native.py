@@ -20,15 +20,13 @@ from torch.nn import functional
 from energylens.errors import EnergylensError
 from energylens.interventions.native_weights import Block, rotated, weights_of
 from energylens.interventions.prompts import Mask
-from energylens.interventions.runner import Edit, HeadOutputs, Where, take
+from energylens.interventions.runner import Edit, HeadOutputs, Where, hardest, rounding, take
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
-TOLERANCE = 1e-3
-
 Residual = Float[Tensor, "... d_model"]
-Heads = Float[Tensor, "run prompt some head d_head"]
+Heads = Float[Tensor, "_ prompt _ head d_head"]
 
 
 @dataclass(eq=False)
@@ -40,7 +38,7 @@ class NativeRun:
     turns: Complex[Tensor, "1 _ pos 1 half"] | None
     pre: list[Float[Tensor, "1 prompt pos d_model"]]
     mid: list[Float[Tensor, "1 prompt pos d_model"]]
-    qkv: list[tuple[Heads, Heads, Heads]]
+    qkv: list[list[Heads]]
     z: list[HeadOutputs]
     post: Float[Tensor, "1 prompt read d_model"]
     logits: Float[Tensor, "prompt read d_vocab"]
@@ -87,7 +85,8 @@ class NativeRunner:
             places = (mask.long().cumsum(1) - 1).clamp(min=0)
         weights = self._weights
         turns = None if weights.turns is None else weights.turns[places][None, :, :, None]
-        run = NativeRun(read, allowed, turns, [], [], [], [], weights.W_E[:0], weights.W_E[:0])
+        nothing = weights.W_E.new_empty(*read.shape, 0)
+        run = NativeRun(read, allowed, turns, [], [], [], [], nothing[None], nothing)
         x = (
             weights.W_E[tokens][None]
             if weights.W_pos is None
@@ -96,9 +95,9 @@ class NativeRunner:
         for block in self._blocks:
             run.pre.append(x)
             run.qkv.append(self._project(block, block.ln1(x), "qkv", turns))
-            z = self._attend(run, *run.qkv[-1], slice(0, n_pos))
+            z = self._attend(run, run.qkv[-1], slice(0, n_pos))
             run.z.append(z[0])
-            run.mid.append(x + _write(block, z) + block.b_O)
+            run.mid.append(x + _write(block, z) + block.o_bias)
             last = len(run.mid) == self.n_layers
             x = _mlp(block, take(run.mid[-1], run.at(last, (0, n_pos))))
         run.post, run.logits = x, self._read_out(x)[0]
@@ -115,7 +114,7 @@ class NativeRunner:
             block, where = self._blocks[layer], run.at(layer == last, (start, run.n_pos))
             x, z = self._attention(run, layer, x, (start, stop), where)
             z = edit(layer, z, where) if layer in edit.layers else z
-            x, stop = _mlp(block, x + _write(block, z) + block.b_O), run.n_pos
+            x, stop = _mlp(block, x + _write(block, z) + block.o_bias), run.n_pos
         logits = self._read_out(x)
         return _splice(run.logits[None], logits, start, stop) if isinstance(where, slice) else logits
 
@@ -137,7 +136,7 @@ class NativeRunner:
         one = slice(head, head + 1)
         qkv = [own.expand(len(added), -1, -1, -1, -1)[..., one, :] for own in run.qkv[layer]]
         qkv["qkv".index(kind)] = mine[..., one, :]
-        return self._attend(run, *qkv, slice(0, run.n_pos))[..., 0, :]
+        return self._attend(run, qkv, slice(0, run.n_pos))[..., 0, :]
 
     def direct(
         self, run: NativeRun, added: Float[Tensor, "run prompt pos d_model"]
@@ -167,18 +166,18 @@ class NativeRunner:
         else:
             x = take(_splice(run.pre[layer], x, *span), where)
             (q,) = self._project(block, block.ln1(x), "q", None if turns is None else take(turns, where))
-        return x, self._attend(run, q, k, v, where)
+        return x, self._attend(run, [q, k, v], where)
 
-    def _attend(self, run: NativeRun, q: Heads, k: Heads, v: Heads, where: Where) -> Heads:
+    def _attend(self, run: NativeRun, qkv: list[Heads], where: Where) -> Heads:
         """softmax(q k^T / scale) v of every run and prompt."""
         allowed = take(run.allowed[None], where)[0]
         if len(allowed) > 1:
-            allowed = allowed.repeat(len(q), 1, 1)
-        q_, k_, v_ = (each.flatten(0, 1).transpose(1, 2) for each in (q, k, v))
+            allowed = allowed.repeat(len(qkv[0]), 1, 1)
+        q, k, v = (each.flatten(0, 1).transpose(1, 2) for each in qkv)
         z = functional.scaled_dot_product_attention(
-            q_, k_, v_, attn_mask=allowed[:, None], scale=self._weights.scale
+            q, k, v, attn_mask=allowed[:, None], scale=self._weights.scale
         )
-        return z.transpose(1, 2).unflatten(0, q.shape[:2])
+        return z.transpose(1, 2).unflatten(0, qkv[0].shape[:2])
 
     def _read_out(self, x: Residual) -> Float[Tensor, "... d_vocab"]:
         return self._weights.unembed(x)
@@ -186,13 +185,14 @@ class NativeRunner:
     def _check(self, tokens: Tensor, mask: Mask | None, run: NativeRun) -> None:
         if self._checked:
             return
-        given = {} if mask is None else {"attention_mask": mask[:1]}
+        row = hardest(mask)
+        given = {} if mask is None else {"attention_mask": mask[row].long()}
         with torch.no_grad():
-            expected = self._bridge(tokens[:1], **given)[0, run.read[0]]
-        error = (run.logits[0] - expected).abs().max().item()
-        if not error <= TOLERANCE * (1 + expected.abs().max().item()):
+            expected = take(self._bridge(tokens[row], **given)[None], run.read[row])[0]
+        error = (run.logits[row] - expected).abs().max()
+        if not error <= rounding(expected):
             raise EnergylensError(
-                f"the plain-torch executor differs from the bridge by {error:.2g} in the logits of the first prompt: "
+                f"the plain-torch executor differs from the bridge by {float(error):.2g} in the logits of a prompt: "
                 "this architecture has a variant that it does not know"
             )
         self._checked = True

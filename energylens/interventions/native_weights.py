@@ -32,7 +32,7 @@ class Block(NamedTuple):
     k: Map
     v: Map
     W_O: Float[Tensor, "head d_head d_model"]
-    b_O: Float[Tensor, " d_model"]
+    o_bias: Float[Tensor, " d_model"]
     mlp: Map | None
 
 
@@ -96,15 +96,15 @@ def _turns(rotary: Any) -> Complex[Tensor, "n_ctx half"]:
 
 def _block(cfg: Any, state: State, prefix: str) -> Block:
     q, k, v = (_linear(state, f"{prefix}.attn.{name}") for name in "qkv")
-    W_O, b_O = (state[f"{prefix}.attn.o.{name}"] for name in ("weight", "bias"))
+    W_O, o_bias = (state[f"{prefix}.attn.o.{name}"] for name in ("weight", "bias"))
     mlp: Map | None = None
     if not cfg.attn_only:
         into, out = (_linear(state, f"{prefix}.mlp.{name}") for name in ("in", "out"))
-        mlp = partial(
-            _chain,
-            (_norm(cfg, state, f"{prefix}.ln2"), into, ACTIVATIONS[(cfg.act_fn or "gelu").lower()], out),
-        )
-    return Block(_norm(cfg, state, f"{prefix}.ln1"), q, k, v, W_O.T.unflatten(0, (cfg.n_heads, -1)), b_O, mlp)
+        activation = ACTIVATIONS[(cfg.act_fn or "gelu").lower()]
+        mlp = partial(_chain, (_norm(cfg, state, f"{prefix}.ln2"), into, activation, out))
+    return Block(
+        _norm(cfg, state, f"{prefix}.ln1"), q, k, v, W_O.T.unflatten(0, (cfg.n_heads, -1)), o_bias, mlp
+    )
 
 
 def _linear(state: State, name: str) -> Map:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from energylens.errors import InputError
 from energylens.interventions.metric import Metric
-from energylens.interventions.prompts import Head, Mask, all_heads, as_pair, check_heads
+from energylens.interventions.prompts import Head, Mask, Tokens, all_heads, as_pair, check_heads
 from energylens.interventions.runner import HeadOutputs, Run, Runner, runner_for
 from energylens.interventions.sweep import BATCH_LIMIT, Batch, Intervention, sweep
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 Direction = Literal["denoising", "noising"]
 """denoising puts clean activations into the corrupted run, noising corrupted ones into the clean run."""
-
-Tokens = Tensor | Sequence[Sequence[int]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +93,7 @@ def patch_heads(
 class Paired:
     """Head outputs of row i of another batch for row i; `values` collects that batch's metric."""
 
-    def __init__(self, runner: Runner, batch: Batch) -> None:
+    def __init__(self, runner: Runner[Any], batch: Batch) -> None:
         self._runner, self._batch, self._values = runner, batch, list[Tensor]()
 
     def __call__(self, rows: slice, run: Run) -> list[HeadOutputs]:
@@ -121,8 +119,8 @@ def in_direction(first: Tensor, second: Tensor, direction: Direction) -> tuple[T
 
 
 def in_table(
-    values: Float[Tensor, "chosen *rest"], chosen: Sequence[Head], shape: tuple[int, int]
-) -> Float[Tensor, "layer head *rest"]:
+    values: Float[Tensor, "measured ..."], chosen: Sequence[Head], shape: tuple[int, int]
+) -> Float[Tensor, "layer head ..."]:
     """Values of chosen heads in a table over all heads, NaN elsewhere."""
     table = values.new_full((*shape, *values.shape[1:]), torch.nan)
     for (layer, head), row in zip(chosen, values, strict=True):

@@ -12,6 +12,9 @@ from energylens.errors import InputError
 Head = tuple[int, int]
 """(layer, head_index)."""
 
+Tokens = Tensor | Sequence[Sequence[int]]
+"""Token ids [prompt, pos]."""
+
 Mask = Bool[Tensor, "prompt pos"]
 """True at tokens, False at padding."""
 
@@ -30,7 +33,7 @@ def padded(
     return torch.tensor(rows), torch.tensor(masks)
 
 
-def as_tokens(tokens: Tensor | Sequence[Sequence[int]], mask: Tensor | None = None) -> Tensor:
+def as_tokens(tokens: Tokens, mask: Tensor | None = None) -> Tensor:
     """Tokens [prompt, pos] as int64. Errors: InputError for unequal lengths, another shape, or a mask of another."""
     if not isinstance(tokens, Tensor):
         lengths = sorted({len(prompt) for prompt in tokens})
@@ -52,8 +55,8 @@ def as_tokens(tokens: Tensor | Sequence[Sequence[int]], mask: Tensor | None = No
 
 
 def as_pair(
-    clean: Tensor | Sequence[Sequence[int]],
-    corrupted: Tensor | Sequence[Sequence[int]],
+    clean: Tokens,
+    corrupted: Tokens,
     mask: Tensor | None = None,
 ) -> tuple[Int[Tensor, "prompt pos"], Int[Tensor, "prompt pos"]]:
     """Clean and corrupted prompts, aligned token by token; one mask holds for both.

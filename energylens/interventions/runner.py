@@ -6,10 +6,10 @@ sweeps know neither.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from energylens.interventions.prompts import Mask
@@ -22,6 +22,7 @@ Where = slice | Int[Tensor, "prompt read"]
 """A range of positions, or some positions of each prompt."""
 
 
+@runtime_checkable
 class Run(Protocol):
     """One unedited run: head outputs per layer, and logits at the read positions."""
 
@@ -29,20 +30,11 @@ class Run(Protocol):
     logits: Float[Tensor, "prompt read d_vocab"]
 
 
-class Edit(Protocol):
-    """`n` ways of changing z, run side by side. Outside layers[0] and `span` there nothing changes by itself."""
-
-    n: int
-    layers: list[int]
-    span: tuple[int, int]
-
-    def __call__(
-        self, layer: int, z: Float[Tensor, "run prompt some head d_head"], where: Where
-    ) -> Float[Tensor, "run prompt some head d_head"]:
-        """Head outputs at the positions `where`, edited; `run` is 1 where nothing was edited before."""
+R = TypeVar("R", bound=Run)
 
 
-class Runner(Protocol):
+@runtime_checkable
+class Runner(Protocol[R]):
     """Runs a network, unedited and edited."""
 
     n_layers: int
@@ -55,10 +47,10 @@ class Runner(Protocol):
 
     def run(
         self, tokens: Int[Tensor, "prompt pos"], mask: Mask | None, read: Int[Tensor, "prompt read"]
-    ) -> Run:
+    ) -> R:
         """The unedited run; memory grows with the number of prompts."""
 
-    def edited(self, run: Run, edit: Edit) -> Float[Tensor, "run prompt read d_vocab"]:
+    def edited(self, run: R, edit: "Edit") -> Float[Tensor, "run prompt read d_vocab"]:
         """Logits of `edit.n` runs per prompt; recomputes what the edits can reach and the read positions need."""
 
     def written(self, layer: int, head: int, z: Float[Tensor, "... d_head"]) -> Float[Tensor, "... d_model"]:
@@ -66,7 +58,7 @@ class Runner(Protocol):
 
     def received(
         self,
-        run: Run,
+        run: R,
         layer: int,
         head: int,
         kind: Literal["q", "k", "v"],
@@ -75,16 +67,27 @@ class Runner(Protocol):
         """z of a head whose queries (keys, values) alone read the residual stream plus `added`."""
 
     def direct(
-        self, run: Run, added: Float[Tensor, "run prompt pos d_model"]
+        self, run: R, added: Float[Tensor, "run prompt pos d_model"]
     ) -> Float[Tensor, "run prompt read d_vocab"]:
         """Logits where `added` joins the residual stream after the last block."""
 
 
-def take(x: Float[Tensor, "run prompt pos *rest"], where: Where) -> Float[Tensor, "run prompt some *rest"]:
+def take(x: Shaped[Tensor, "run _ pos *rest"], where: Where) -> Shaped[Tensor, "run _ some *rest"]:
     """x at the positions `where`, axis 2; axis 1 may be 1 for all prompts alike."""
     if isinstance(where, slice):
         return x[:, :, where]
     return x.expand(-1, len(where), *x.shape[2:])[:, torch.arange(len(where))[:, None], where]
+
+
+def hardest(mask: Mask | None) -> slice:
+    """The prompt with the most padding, on which executors are tested."""
+    row = 0 if mask is None else int(mask.sum(1).argmin())
+    return slice(row, row + 1)
+
+
+def rounding(x: Tensor) -> float:
+    """By how much two ways of computing x may differ: sqrt(eps) of its type, 3e-4 in float32, of its largest value."""
+    return torch.finfo(x.dtype).eps ** 0.5 * (1 + x.abs().max().item())
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +144,12 @@ class Shift:
         return z + take(self.by[layer][None], where)
 
 
-def runner_for(bridge: "TransformerBridge") -> Runner:
+Edit = Replace | Shift
+"""`n` ways of changing z, run side by side. `span`: the positions beyond which layers[0] changes nothing, from the
+first position that changes in any layer to the last one in layers[0]."""
+
+
+def runner_for(bridge: "TransformerBridge") -> Runner[Any]:
     """The plain-torch executor where it knows the architecture and agrees with the bridge, else the bridge itself."""
     from energylens.interventions.bridged import BridgedRunner
     from energylens.interventions.native import NativeRunner

@@ -2,16 +2,19 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from energylens.errors import InputError
-from energylens.interventions.metric import Metric
-from energylens.interventions.prompts import Head, Mask, check_read
-from energylens.interventions.runner import HeadOutputs, Replace, Run, Runner
+from energylens.interventions.metric import Metric, from_start
+from energylens.interventions.prompts import Head, Mask, Tokens, as_tokens, check_read
+from energylens.interventions.runner import HeadOutputs, Replace, Run, Runner, runner_for
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
 
 BATCH_LIMIT = 64
 """Rows (copies of a prompt) per forward. A row holds about 10 d_model + 2 d_mlp floats per position while its layer
@@ -39,7 +42,7 @@ class Batch:
     metric: Metric
 
     @classmethod
-    def of(cls, runner: Runner, tokens: Tensor, mask: Tensor | None, metric: Metric) -> "Batch":
+    def of(cls, runner: Runner[Any], tokens: Tensor, mask: Tensor | None, metric: Metric) -> "Batch":
         """Errors: InputError for a metric of another number of prompts, or one that reads padding."""
         if len(metric) != len(tokens):
             raise InputError(f"the metric is for {len(metric)} prompts, got {len(tokens)}")
@@ -50,7 +53,7 @@ class Batch:
         mask = None if mask is None else mask[:, :end].to(device)
         return cls(tokens[:, :end].to(device), mask, read.to(device), metric)
 
-    def run(self, runner: Runner, rows: slice) -> tuple[Run, Metric]:
+    def run(self, runner: Runner[Any], rows: slice) -> tuple[Run, Metric]:
         """The unedited run of some prompts, and their metric."""
         mask = None if self.mask is None else self.mask[rows]
         return runner.run(self.tokens[rows], mask, self.read[rows]), self.metric.rows(rows)
@@ -67,18 +70,8 @@ class Batch:
 
 
 @torch.no_grad()
-def unedited(runner: Runner, batch: Batch, limit: int) -> Float[Tensor, " prompt"]:
-    """The metric of the network as it is."""
-    values = []
-    for rows in batch.parts(limit):
-        run, metric = batch.run(runner, rows)
-        values.append(metric(run.logits[None])[0])
-    return torch.cat(values)
-
-
-@torch.no_grad()
 def sweep(
-    runner: Runner,
+    runner: Runner[Any],
     batch: Batch,
     interventions: Sequence[Intervention],
     replacements: Replacements,
@@ -104,6 +97,25 @@ def sweep(
             part[numbers] = metric(runner.edited(run, edit))
         values.append(part)
     return torch.cat(values, dim=1), torch.cat(base)
+
+
+@torch.no_grad()
+def logits_at(
+    bridge: "TransformerBridge",
+    tokens: Tokens,
+    pos: Int[Tensor, "prompt read"],
+    *,
+    mask: Mask | None = None,
+    batch_limit: int = BATCH_LIMIT,
+) -> Float[Tensor, "prompt read d_vocab"]:
+    """Logits of the network as it is, at some positions of each prompt (-1 is the last)."""
+    runner, tokens = runner_for(bridge), as_tokens(tokens, mask)
+    read = from_start(pos, tokens.shape[1])
+    check_read(read, mask)
+    masks = [None] * len(tokens) if mask is None else mask.to(runner.device).split(batch_limit)
+    parts = zip(tokens.split(batch_limit), masks, read.split(batch_limit), strict=False)
+    runs = (runner.run(part.to(runner.device), real, at.to(runner.device)) for part, real, at in parts)
+    return torch.cat([run.logits for run in runs])
 
 
 Places = list[list[list[int]]]

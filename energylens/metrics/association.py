@@ -73,22 +73,25 @@ def auroc(scores: Float[Tensor, " n"], labels: Bool[Tensor, " n"]) -> float:
     return 1 - above / (n_true * n_false)
 
 
-def cross_validated_gain(
-    y: Float[Tensor, " n"], base: Float[Tensor, "n p"], extra: Float[Tensor, "n q"]
+def transferred_gain(
+    y: Float[Tensor, "network n"],
+    base: Float[Tensor, "network n p"],
+    extra: Float[Tensor, "network n q"],
+    held_out: int,
 ) -> float:
-    """Leave-one-out R^2 of least squares on base + extra, minus that on base alone.
+    """R^2 on one network of least squares fitted on the others, with base + extra minus base alone.
 
-    R^2 = 1 - PRESS / PRESS of the mean alone: 0 predicts a left-out head as well as the mean of the others,
-    negative is worse, so a useless column costs. An intercept is always there; no ridge; collinear columns
-    (layer indicators) count once. NaN if y is constant, with fewer than rank + 2 heads, or if a column lives on
-    one head, which the others then cannot predict.
+    Every column and y are standardised within each network (a constant column becomes 0), so that scales need not
+    transfer; R^2 = 1 - squared error / sum of squares of the standardised y. Negative where the extra columns
+    mislead. NaN if y is constant on the held-out network, on all others, or there are no others.
     """
-    y, base, extra = y.double(), base.double(), extra.double()
-    known = torch.isfinite(torch.cat([y[:, None], base, extra], dim=1)).all()
-    if not known or _deviations(y, y.mean()).isnan().any():
+    y, base, extra = (_standardised(values.double()) for values in (y[..., None], base, extra))
+    others = [i for i in range(len(y)) if i != held_out]
+    if not others or not y[held_out].any() or not y[others].any():
         return math.nan
-    alone, with_extra = _press(y, base), _press(y, torch.cat([base, extra], dim=1))
-    return (alone - with_extra) / _press(y, base[:, :0])
+    return _transferred(y, torch.cat([base, extra], dim=-1), others, held_out) - _transferred(
+        y, base, others, held_out
+    )
 
 
 def group_ratio(values: Float[Tensor, " n"], scores: Float[Tensor, " n"], cut: float) -> float:
@@ -101,6 +104,23 @@ def group_ratio(values: Float[Tensor, " n"], scores: Float[Tensor, " n"], cut: f
     if scores.isnan().any() or not rest > 0:
         return math.nan
     return float(values[low].double().mean() / rest)
+
+
+def _standardised(values: Float[Tensor, "network n p"]) -> Float[Tensor, "network n p"]:
+    """Mean 0 and mean square 1 within each network; what does not vary is 0."""
+    centred = values - values.mean(1, keepdim=True)
+    scale = centred.square().mean(1, keepdim=True).sqrt()
+    rounding = 1e-9 * values.abs().amax(1, keepdim=True)
+    return torch.where(scale > rounding, centred / scale, 0.0)
+
+
+def _transferred(y: Tensor, columns: Tensor, others: list[int], held_out: int) -> float:
+    """R^2 on the held-out network; without an intercept, since everything is centred."""
+    slopes = torch.linalg.lstsq(
+        columns[others].flatten(0, 1), y[others].flatten(0, 1), driver="gelsd"
+    ).solution
+    error = y[held_out] - torch.einsum("np,pq->nq", columns[held_out], slopes)
+    return float(1 - error.square().sum() / y[held_out].square().sum())
 
 
 def _deviations(values: Tensor, means: Tensor) -> Tensor:
@@ -118,20 +138,3 @@ def _group_means(values: Tensor, groups: Tensor) -> Tensor:
     _, place = groups.unique(return_inverse=True)
     sums = values.new_zeros(int(place.max()) + 1 if len(place) else 0).index_add_(0, place, values)
     return (sums / torch.bincount(place, minlength=len(sums)))[place]
-
-
-def _press(y: Tensor, columns: Tensor) -> float:
-    """Sum of squared leave-one-out errors of least squares on an intercept and the columns.
-
-    The left-out error is (y - H y)_i / (1 - H_ii), exact also for collinear columns as long as H_ii < 1.
-    """
-    centred = [_deviations(column, column.mean()) for column in columns.unbind(1)]
-    kept = [column / column.norm() for column in centred if not column.isnan().any()]
-    design = torch.stack([torch.full_like(y, len(y) ** -0.5), *kept], dim=1)
-    left, singular, _ = torch.linalg.svd(design, full_matrices=False)
-    left = left[:, singular > 1e-10 * singular[0]]
-    leverage = left.square().sum(1)
-    if len(y) < left.shape[1] + 2 or not (1 - leverage > 1e-10).all():
-        return math.nan
-    errors = y - torch.einsum("ir,jr,j->i", left, left, y)
-    return float((errors / (1 - leverage)).square().sum())

@@ -51,7 +51,7 @@ def train(recipe: TrainNetwork, data: Artifact | None, progress: Progress) -> Ar
             )
         seconds = time.perf_counter() - started
     tensors |= {name: tensor.numpy() for name, tensor in network.state_dict().items()}
-    return Artifact(tensors, _meta(recipe, curves, seconds))
+    return Artifact(tensors, _meta(recipe, task, curves, seconds))
 
 
 def _steps(
@@ -138,13 +138,13 @@ def _keep(tensors: dict[str, np.ndarray], recipe: TrainNetwork, network: Transfo
         tensors |= {SNAPSHOT.format(step=step, name=name): state[name].numpy().copy() for name in state}
 
 
-def _meta(recipe: TrainNetwork, curves: list[Curve], seconds: float) -> dict[str, JSON]:
+def _meta(recipe: TrainNetwork, task: Task, curves: list[Curve], seconds: float) -> dict[str, JSON]:
     return {
         "name": recipe.name,
         "seed": recipe.seed,
         "split_seed": recipe.seed,
         "config": asdict(recipe.config),
-        "task": recipe.task.to_json(),
+        "task": task.to_json(),
         "snapshots": list(recipe.snapshots),
         "curves": {key: [record[key] for record in curves] for key in curves[0]},
         "seconds": seconds,

@@ -7,6 +7,7 @@ from energylens.report.lines import Line, lines, lines_of
 from energylens.report.questions import answers
 from energylens.report.render import render
 from energylens.report.sections import section
+from energylens.report.tally import tally
 from energylens.report.text import Md, bold, count, label, link, markdown, number, table
 from energylens.report.view import JSON, Entry, families, forest_name, place
 from energylens.report.words import denominators, expected_errors, headline
@@ -95,7 +96,7 @@ SHORT_REASON = 48
 def _row(line: Line, first: bool) -> list[Any]:
     claim = link(line.claim) if first else ""
     model = Md(f"… {markdown(line.model)}") if line.is_part else line.model
-    verdict = markdown(line.word) if line.is_part else bold(line.verdict)
+    verdict = markdown(line.verdict) if line.is_part else bold(line.verdict)
     if line.why and len(line.why) <= SHORT_REASON:
         verdict = Md(f"{verdict} ({markdown(line.why)})")
     judged = [line.estimate, line.region, line.chance, line.reported if first else "", line.published]
@@ -110,10 +111,10 @@ def _figures(entry: Entry, drawn: set[str]) -> list[dict[str, str]]:
 
 
 def _estimates_alt(entry: Entry) -> str:
+    if entry.is_many:
+        return f"Estimates of {entry.id}, {'; '.join(told for _, told in tally(entry.verdicts))}"
     shown = [line for line in lines_of(entry) if line.estimate]
-    told = [
-        f"{line.model} {line.estimate} against {line.region}: {line.word or line.verdict}" for line in shown
-    ]
+    told = [f"{line.model} {line.estimate} against {line.region}: {line.word}" for line in shown]
     return f"Estimates of {entry.id}. {'; '.join(told)}"
 
 

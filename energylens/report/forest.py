@@ -1,7 +1,6 @@
 """The figures of estimates: a forest over all claims, and one figure per claim with its seeds and nulls."""
 
 import math
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from energylens.report.strips import NULL, PUBLISHED, Mark, Strip, draw_strips
 from energylens.report.style import AS_IT_MUST
 from energylens.report.text import clean, interval
 from energylens.report.view import JSON, Entry, cases_at, part_of, place
+from energylens.report.words import counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,7 +22,8 @@ def forest(found: Sequence[Entry]) -> "Figure | None":
 
     A claim with many verdicts has one row per model, in which its variants lie under each other.
     """
-    strips = [_strip(entry, name, _forest_marks(entry, name)) for entry in found for name in entry.parts]
+    ran = [entry for entry in found if not entry.is_idle]
+    strips = [_strip(entry, name, _forest_marks(entry, name)) for entry in ran for name in entry.parts]
     drawn = [strip for strip in strips if strip.marks]
     return draw_strips(drawn) if drawn else None
 
@@ -77,11 +78,9 @@ def _model_mark(entry: Entry, verdicts: Sequence[JSON], name: str) -> Mark:
     inner = [_mark(entry, verdict, name, hollow=_null_estimates(verdict, name)) for verdict in verdicts]
     numbers = estimates_span([part_of(verdict["parts"], name) for verdict in verdicts])
     label = f"{clean(verdicts[0]['model'])} ({len(verdicts)} variants)"
-    kinds = {mark.kind for mark in inner}
-    kind = kinds.pop() if len(kinds) == 1 else ""
-    told = Counter(mark.kind for mark in inner).most_common()
-    words = ", ".join(f"{n} {word.lower()}" for word, n in told)
-    return Mark(label, kind, numbers=numbers, verdict=words, inner=inner)
+    words = counted(mark.verdict.lower() for mark in inner)
+    kind = inner[0].kind if len(words) == 1 else ""
+    return Mark(label, kind, numbers=numbers, verdict="\n".join(words), inner=inner)
 
 
 def _claim_marks(entry: Entry, name: str) -> Iterator[Mark]:

@@ -1,12 +1,15 @@
 """The verdict table as lines of plain text, shared by the Markdown report and the terminal."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from energylens.report.text import DASH, interval, number, rounded, span
 from energylens.report.view import JSON, Entry, chance, part_of, place
-from energylens.report.words import outcomes_text, seeds_text, verdict_text, why
+from energylens.report.words import counted, outcome, seeds_text, verdict_text, why
+
+_NAMED = 2
+"""Models that a claim which did not run still names in its line."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +37,11 @@ def lines(found: Sequence[Entry]) -> list[Line]:
 
 
 def lines_of(entry: Entry) -> Iterator[Line]:
-    """The lines of one claim where all are listed: one per model when there are many verdicts."""
-    yield from (_model_lines(entry) if entry.is_many else verdict_lines(entry))
+    """The lines of one claim where all are listed: one per model when there are many verdicts, one if none ran."""
+    if entry.is_idle:
+        yield _idle_line(entry)
+    else:
+        yield from (_model_lines(entry) if entry.is_many else verdict_lines(entry))
 
 
 def verdict_lines(entry: Entry) -> Iterator[Line]:
@@ -92,15 +98,22 @@ def _holm(verdict: JSON) -> str:
     return ("yes" if holm["survives"] else "no") + p_value
 
 
+def _idle_line(entry: Entry) -> Line:
+    models = list(entry.by_model())
+    named = ", ".join(models) if len(models) <= _NAMED else f"{len(models)} models"
+    (word,), reason = {verdict["word"] for verdict in entry.verdicts}, entry.verdicts[0]["reason"]
+    return Line(entry.id, named, word, word, reason, reported=entry.claim["reported"])
+
+
 def _model_lines(entry: Entry) -> Iterator[Line]:
     """One line per model over its variants: how often each word, and the range of the estimates."""
     for model, verdicts in entry.by_model().items():
-        counted = outcomes_text(verdicts)
         seeds = list(dict.fromkeys(seeds_text(verdict) for verdict in verdicts))
         tested = [verdict["holm"] for verdict in verdicts if verdict.get("holm")]
         line = Line(
-            claim=entry.id, model=f"{model} ({len(verdicts)} variants)", verdict=counted,
-            word=verdicts[0]["word"] if len({verdict["word"] for verdict in verdicts}) == 1 else "", why="",
+            claim=entry.id, model=f"{model} ({len(verdicts)} variants)",
+            word=_only(verdict["word"] for verdict in verdicts),
+            verdict=", ".join(counted(map(outcome, verdicts))), why="",
             reported=entry.claim["reported"], seeds=seeds[0] if len(seeds) == 1 else f"{seeds[0]} …",
             holm=f"{sum(one['survives'] for one in tested)} of {len(tested)}" if tested else "",
         )  # fmt: skip
@@ -109,7 +122,15 @@ def _model_lines(entry: Entry) -> Iterator[Line]:
             continue
         yield line
         for name in entry.parts:
-            yield _with_ranges(Line(entry.id, name, "", "", "", is_part=True), entry, verdicts, name)
+            words = [str(part["word"]) for verdict in verdicts if (part := part_of(verdict["parts"], name))]
+            part_line = Line(entry.id, name, _only(words), ", ".join(counted(words)), "", is_part=True)
+            yield _with_ranges(part_line, entry, verdicts, name)
+
+
+def _only(words: Iterable[str]) -> str:
+    """The word that all share, if there is one."""
+    found = set(words)
+    return found.pop() if len(found) == 1 else ""
 
 
 def _with_ranges(line: Line, entry: Entry, verdicts: Sequence[JSON], name: str) -> Line:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _MARKERS = "os^Dv*Xp<>"
 _MOST_COLUMNS = 6
 _FEW_LABELS, _MOST_LABELS = 3, 12
-"""Levels of the colour that are told in full, and that the legend has room for; of more, some spread over all."""
+"""Numbers that are told with the name of the colour, and labels that the legend has room for (of more, some)."""
 
 Look = Mapping[str, Any]
 
@@ -104,11 +104,12 @@ def _looks(panels: Sequence[Panel], wanted: JSON) -> dict[str, Look]:
 
 
 def _as_number(label: str) -> float:
-    """Sorts numbers by size; words stay as they come, after them."""
+    """Sorts numbers by size; words and NaN stay as they come, after them."""
     try:
-        return float(label.replace("−", "-"))
+        found = float(label.replace("−", "-"))
     except ValueError:
         return math.inf
+    return math.inf if math.isnan(found) else found
 
 
 def _ramp(n: int) -> list[Any]:
@@ -124,11 +125,10 @@ def _legend(looks: Mapping[str, Look], wanted: JSON) -> dict[str, "Artist"]:
     legend: dict[str, Artist] = {}
     if wanted.get("colour"):
         shown = list(looks.items())[:: math.ceil(len(looks) / _MOST_LABELS)]
-        few, name = len(shown) <= _FEW_LABELS, clean(wanted["colour"])
-        legend = {
-            f"{name} {label}" if few or i == 0 else label: Line2D([], [], ls="none", **look)
-            for i, (label, look) in enumerate(shown)
-        }
+        for i, (label, look) in enumerate(shown):
+            named = math.isfinite(_as_number(label)) and (i == 0 or len(shown) <= _FEW_LABELS)
+            text = f"{clean(wanted['colour'])} {label}" if named else label
+            legend[text] = Line2D([], [], ls="none", **look)
     if wanted.get("mark") is not None:
         text = wanted.get("mark_label") or "mark"
         legend[shorten(clean(text), 40)] = Line2D([], [], color=INK, lw=0.8, ls=(0, (3, 2)))
@@ -145,10 +145,9 @@ def _mark_of(panel: Panel, wanted: JSON) -> float | None:
 def _estimate(panel: Panel, across: int) -> str:
     """The verdict's number, where the claim has one."""
     parts = panel.verdict["parts"]
-    told = ""
-    if len(parts) == 1:
-        told = interval(parts[0]) if across <= ACROSS else rounded(parts[0])
-    return told
+    if len(parts) != 1:
+        return ""
+    return interval(parts[0]) if across <= ACROSS else rounded(parts[0])
 
 
 def _tidy(grid: Any, used: set[tuple[int, int]]) -> None:

@@ -15,15 +15,18 @@ def section(entry: Entry, found: Sequence[Entry], figures: Sequence[JSON]) -> di
     """The context of `claim.md.j2`. figures: name and alternative text of each picture of this claim.
 
     A claim with many verdicts counts them and shows their estimates by model and variant; its tables are folded.
+    One that did not run is counted as well.
     """
+    summed_up = entry.is_many or entry.is_idle
     return {
         "claim": entry.claim,
         "statistics": _by_part(entry, entry.claim["statistics"]),
         "word": verdict_of(entry),
+        "several": len(entry.verdicts) > 1,
         "figures": figures,
-        "verdicts": [] if entry.is_many else [_verdict(entry, verdict) for verdict in entry.verdicts],
-        "tally": [told for _, told in tally(entry.verdicts)] if entry.is_many else [],
-        "estimates": estimates_table(entry) if entry.is_many else None,
+        "verdicts": [] if summed_up else [_verdict(entry, verdict) for verdict in entry.verdicts],
+        "tally": _tally(entry) if summed_up else [],
+        "estimates": estimates_table(entry) if summed_up else None,
         "holds_when": holds_when(entry.claim),
         "refuted_when": refuted_when(entry.claim),
         "used_by": [e.id for e in found if entry.id in {gate["claim"] for gate in e.claim["gates"]}],
@@ -86,6 +89,11 @@ def gates_table(entry: Entry) -> Md | None:
     return (
         table(["model", "gate", "checked on", "region", "passes", "values", "kind"], rows) if rows else None
     )
+
+
+def _tally(entry: Entry) -> list[str]:
+    reason = f": {entry.verdicts[0]['reason']}" if entry.is_idle else ""
+    return [told + reason for _, told in tally(entry.verdicts)]
 
 
 def _gates_by_place(entry: Entry) -> Iterator[tuple[str, Sequence[JSON]]]:

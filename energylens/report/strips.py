@@ -54,7 +54,8 @@ class Mark:
     @property
     def rows(self) -> float:
         """Height in rows."""
-        return max(1.0, 0.3 + _INNER_ROW * len(self.inner))
+        lines = 1 + self.verdict.count("\n")
+        return max(1.0, 0.3 + _INNER_ROW * len(self.inner), 0.7 * lines)
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,8 @@ def _draw_strip(figure: "Figure", strip: Strip, top: float, total: float) -> Non
         tone = GREY if minor else INK
         write(0.30 if minor else 0.15, y, shorten(mark.label, 30 if minor else 32), color=tone)
         write(NUMBERS, y, mark.numbers, color=tone)
-        write(VERDICT, y, shorten(mark.verdict, 26), color=COLOURS.get(mark.kind, GREY))
+        told = "\n".join(shorten(line, 26) for line in mark.verdict.splitlines())
+        write(VERDICT, y, told, color=COLOURS.get(mark.kind, GREY))
         for i, one in enumerate(mark.inner or [mark]):
             shift = _INNER_ROW * ((len(mark.inner) - 1) / 2 - i) if mark.inner else 0.0
             _draw_mark(axes, strip.rows - at + shift, one, small=bool(mark.inner))

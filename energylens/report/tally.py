@@ -1,8 +1,8 @@
 """Verdicts counted over models and variants, in words: `refuted on 4 of 5 models: a, b, c, d`."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from energylens.report.text import count
 from energylens.report.view import JSON
 from energylens.report.words import BY_CHANCE, outcome
 
@@ -12,6 +12,9 @@ _TOLD = {
     "REFUTED, as it must": "rejected, as it must be,",
 }  # fmt: skip
 _ORDER = list(_TOLD)
+
+_FEW = 3
+"""Up to so many cases are named one by one."""
 
 
 def tally(verdicts: Sequence[JSON]) -> Iterator[tuple[str, str]]:
@@ -23,29 +26,26 @@ def tally(verdicts: Sequence[JSON]) -> Iterator[tuple[str, str]]:
 
 
 def _where(here: Sequence[JSON], verdicts: Sequence[JSON]) -> str:
-    """`on 4 of 5 models: a, b, c, d`; with variants, the models under each."""
-    models = list(dict.fromkeys(verdict["model"] for verdict in verdicts))
-    variants = list(dict.fromkeys(verdict["variant"] for verdict in verdicts))
-    if len(variants) == 1:
-        return _on_models(here, models)
+    """`on 4 of 5 models: a, b, c, d`; with variants the number of cases, and what holds of all of a kind."""
+    if len({verdict["variant"] for verdict in verdicts}) == 1:
+        names = ", ".join(verdict["model"] for verdict in here)
+        if len(verdicts) == 1:
+            return f"on {names}"
+        share = f"all {len(verdicts)}" if len(here) == len(verdicts) else f"{len(here)} of {len(verdicts)}"
+        return f"on {share} models: {names}"
+    cases = f"in {len(here)} of {len(verdicts)} cases"
     if len(here) == len(verdicts):
-        return f"on every model under every variant ({count(len(models), 'model')}, {len(variants)} variants)"
-    told = []
-    for variant in variants:
-        of_variant = [verdict for verdict in here if verdict["variant"] == variant]
-        declared = [verdict["model"] for verdict in verdicts if verdict["variant"] == variant]
-        if of_variant:
-            names = ", ".join(verdict["model"] for verdict in of_variant)
-            told.append(
-                f"{variant} {'on every model' if len(of_variant) == len(declared) else f'on {names}'}"
-            )
-    return f"in {len(here)} of {len(verdicts)} cases: {'; '.join(told)}"
+        return f"in all {len(verdicts)} cases"
+    if len(here) <= _FEW:
+        named = "; ".join(f"{verdict['variant']} on {verdict['model']}" for verdict in here)
+        return f"{cases}: {named}"
+    models, variants = (_whole(here, verdicts, kind) for kind in ("model", "variant"))
+    told = [f"every variant on {', '.join(models)}"] if models else []
+    told += [f"{', '.join(variants)} on every model"] if variants else []
+    return f"{cases}, among them {' and '.join(told)}" if told else cases
 
 
-def _on_models(here: Sequence[JSON], models: Sequence[str]) -> str:
-    names = [verdict["model"] for verdict in here]
-    if len(models) == 1:
-        return f"on {models[0]}"
-    if len(names) == len(models):
-        return f"on all {len(models)} models: {', '.join(names)}"
-    return f"on {len(names)} of {len(models)} models: {', '.join(names)}"
+def _whole(here: Sequence[JSON], verdicts: Sequence[JSON], kind: str) -> list[str]:
+    """Models (or variants) all of whose verdicts are among these."""
+    found = Counter(verdict[kind] for verdict in here)
+    return [name for name, n in Counter(verdict[kind] for verdict in verdicts).items() if found[name] == n]

@@ -45,6 +45,12 @@ class Entry:
         """Whether lists of all claims sum this one up, one line per model."""
         return len(self.verdicts) > MANY and len(self.by_model()) < len(self.verdicts)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether none of several verdicts was reached, for one reason: a claim of a tier that was not selected."""
+        told = {(verdict["word"], verdict["reason"]) for verdict in self.verdicts}
+        return len(self.verdicts) > 1 and len(told) == 1 and told.pop()[0] == "NOT RUN"
+
     def by_model(self) -> dict[str, list[JSON]]:
         """Verdicts on the variants of every model, in the order of their declaration."""
         found: dict[str, list[JSON]] = {}

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from energylens.harness.verdict import AS_IT_MUST, BY_CHANCE_TOO, Word
 from energylens.report.text import DASH, count, number
@@ -60,10 +60,9 @@ def outcome(verdict: JSON) -> str:
     return ", ".join([verdict["word"], *told])
 
 
-def outcomes_text(verdicts: Sequence[JSON]) -> str:
-    """`3 REFUTED, 2 INCONCLUSIVE`, the most frequent first."""
-    counts = Counter(map(outcome, verdicts))
-    return ", ".join(f"{n} {word}" for word, n in counts.most_common())
+def counted(words: Iterable[str]) -> list[str]:
+    """`3 REFUTED`, `2 INCONCLUSIVE`, the most frequent first."""
+    return [f"{n} {word}" for word, n in Counter(words).most_common()]
 
 
 def verdict_of(entry: Entry) -> str:

@@ -18,7 +18,7 @@ from energylens.store.recipe import JSON, Artifact, Recipe
 if TYPE_CHECKING:
     import numpy as np
 
-_PACKAGES = ("energylens", "numpy", "torch", "transformer_lens")
+_PACKAGES = ("energylens", "numpy", "tokenizers", "torch", "transformer_lens")
 
 
 @dataclass(frozen=True)

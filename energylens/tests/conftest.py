@@ -2,8 +2,22 @@
 
 import os
 
+import pytest
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import pytest
 from jaxtyping import install_import_hook
 
-install_import_hook(["energylens.metrics", "energylens.sae", "energylens.models"], "beartype.beartype")
+CHECKED = ("heads", "interventions", "metrics", "models", "sae")
+
+install_import_hook([f"energylens.{package}" for package in CHECKED], "beartype.beartype")
+
+
+@pytest.fixture(scope="session")
+def python_text():
+    """The running interpreter's corpus, built once."""
+    from energylens.models.corpus import PythonText
+    from energylens.store import no_progress
+
+    return PythonText().build([], no_progress)

@@ -211,3 +211,24 @@ def test_a_published_estimator_of_one_part_is_compared_with_the_other_part_as_ju
 
 def test_rounding_is_no_spread():
     assert word_of([2.0, 2.0 + 1e-15, 2.0]) is Word.INCONCLUSIVE
+
+
+def sabotaged_gate():
+    declared = gate(
+        "toy.gate", says="It works.", source="us", passes_when=AtLeast(1.0), models=["dice"], seeds=range(3),
+        rejects=[NOTHING],
+    )  # fmt: skip
+    return claim_of(declared(nothing))
+
+
+def test_a_gate_rejects_its_broken_instrument():
+    verdict = judge(sabotaged_gate(), "dice", "", measured(1.5, 1.2, 1.4), {"nothing": measured(0.0, 0.5, math.nan)})
+    assert verdict.word is Word.HOLDS
+    assert verdict.nulls[0].word is Word.REFUTED
+    assert verdict.nulls[0].parts[0].reason == "0 of 3 seeds pass"
+
+
+def test_a_broken_instrument_that_passes_once_makes_the_gate_invalid():
+    verdict = judge(sabotaged_gate(), "dice", "", measured(1.5, 1.2, 1.4), {"nothing": measured(0.0, 1.5, 0.0)})
+    assert verdict.word is Word.INVALID
+    assert verdict.reason.endswith("so does the broken instrument nothing")

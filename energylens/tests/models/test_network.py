@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
 from energylens.errors import InputError
 from energylens.models.network import Network
+from energylens.models.tasks import Induction
 from energylens.models.train import train
 from energylens.models.transformer import Transformer
 from energylens.store.recipe import no_progress
@@ -103,3 +106,25 @@ def test_embedding_rows(two_layers):
     name = "hook_embed"
     inputs = LEAKY.inputs()
     assert torch.equal(two_layers.run([name], pos=1)[name], two_layers.W_E[inputs[:, 1]])
+
+
+def test_modular_addition_is_asked_of_networks_that_add():
+    task = Induction(d_vocab=9, n_ctx=12, min_period=3, max_period=5, n_test=4)
+    made = recipe(n_layers=1)
+    made = replace(made, task=task, config=replace(made.config, d_vocab=9, n_ctx=12, attn_only=True), steps=2)
+    found = Network.from_artifact(train(made, None, no_progress))
+    for ask in (found.logits, found.accuracy, lambda: found.run(["hook_embed"])):
+        with pytest.raises(InputError, match="'induction'"):
+            ask()
+    with pytest.raises(InputError, match="attn_only"):
+        found.W_L()
+    tokens = task.sequences(3, torch.Generator().manual_seed(0)).tokens
+    hook = "blocks.0.attn.hook_z"
+    assert found.run([hook], tokens)[hook].shape == (3, 12, 2, 8)
+
+
+def test_activations_of_a_float64_bridge_stay_float64():
+    wide = network()
+    wide.bridge.double()
+    hook = "blocks.0.attn.hook_z"
+    assert wide.run([hook])[hook].dtype == torch.float64

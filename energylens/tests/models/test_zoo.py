@@ -11,7 +11,6 @@ from energylens.models.recipe import TrainNetwork, fastest_autocast
 from energylens.models.zoo import ZOO, ZOO_NAMES, untrained, zoo
 from energylens.store.key import key_of
 
-
 NAMES = (
     *("modadd-1l", "modadd-2l", "modadd-memorised", "modadd-leaky"),
     *("induction-2l", "induction-2l-rotary", "induction-1l", "ioi-toy", "pygpt-2l", "pygpt-4l", "pygpt-6l"),

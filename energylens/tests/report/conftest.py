@@ -7,11 +7,18 @@ import pytest
 
 from energylens.report import write_report
 from energylens.tests.report.example import example_results
+from energylens.tests.report.large import large_results
 
 
 @pytest.fixture(scope="session")
 def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return example_results(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="session")
+def large(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A run with more than a hundred verdicts."""
+    return large_results(tmp_path_factory.mktemp("large"))
 
 
 @pytest.fixture(scope="session")

@@ -203,7 +203,7 @@ def test_partial_and_interrupted_runs_say_so(results: dict[str, Any], tmp_path: 
 
 
 def test_pictures_are_drawn_not_blank(report: Path) -> None:
-    for name in ("forest", "stability.pwmcc-level_estimates", "fourier.r2-below-5pct_series"):
+    for name in ("forest_fourier", "stability.pwmcc-level_estimates", "fourier.r2-below-5pct_series"):
         pixels = image_of(report / "figures" / f"{name}.png")[..., :3]
         assert 0.01 < (pixels < 0.9).any(axis=-1).mean() < 0.6
         ElementTree.parse(report / "figures" / f"{name}.svg")

@@ -1,0 +1,92 @@
+import pytest
+import torch
+
+from energylens.errors import InputError
+from energylens.heads import head_importance, head_prompts, study_heads
+from energylens.heads.competence import competence
+from energylens.heads.induction import induction_scores, over_training, repeat_loss_nats
+from energylens.heads.prompts import induction_prompts
+from energylens.models.network import Network
+from energylens.models.recipe import ModelConfig, Optimiser, TrainNetwork
+from energylens.models.tasks import Induction
+from energylens.models.train import train
+from energylens.store.recipe import no_progress
+from energylens.tests.models import tiny
+
+
+def test_the_two_wired_heads_do_all_the_damage(wired, circuit):
+    found = head_importance(wired, induction_prompts(wired, 0, 16))
+    for table in (found.noising, found.mean_ablation):
+        by_damage = [divmod(i, 4) for i in table.flatten().argsort(descending=True).tolist()]
+        assert set(by_damage[:2]) == circuit
+        assert float(table.flatten().sort().values[-3]) < 0.01 * float(table.max())
+    for head in circuit:
+        assert float(found.noising[head]) == pytest.approx(found.whole, rel=0.02)
+
+
+def test_a_corruption_of_the_copied_token_does_not_see_the_previous_token_head(wired, circuit):
+    found = head_importance(wired, induction_prompts(wired, 0, 16, corrupt="value")).importance
+    first, second = sorted(circuit)
+    assert found[first] < 1e-3 * found[second]
+
+
+def test_damage_is_positive_for_a_loss_too(wired):
+    """The sign of a metric that rises when a network gets worse is turned."""
+    import dataclasses
+
+    from energylens.interventions import NextTokenLoss
+
+    prompts = induction_prompts(wired, 0, 8)
+    pos, answer = prompts.metric.pos, prompts.metric.correct
+    targets = torch.full_like(prompts.clean, -100).scatter(1, pos[:, None], answer[:, None])
+    loss = dataclasses.replace(prompts, metric=NextTokenLoss(targets), sign=-1)
+    assert head_importance(wired, loss).noising.max() > 1
+    assert head_importance(wired, loss).whole > 1
+
+
+def test_a_study_is_one_row_per_head_layer_by_layer(random_ioi):
+    study = study_heads(random_ioi, 1)
+    assert study.layer.tolist() == [0, 0, 1, 1]
+    assert study.damage.shape == study.gap("b").shape == (4,)
+    assert torch.equal(study.damage.reshape(2, 2), study.importance.noising.abs())
+    rows = study.shuffles(0, n=20)
+    assert torch.equal(study.layer[rows], study.layer.expand(20, -1))
+    assert not torch.equal(rows, torch.arange(4).expand(20, -1))
+
+
+def test_competence_tells_a_wired_network_from_a_random_one(wired, random_induction, random_ioi):
+    assert competence(wired)[0] == pytest.approx(1 / 0.9)
+    assert competence(random_induction)[0] < 0.5
+    assert competence(random_ioi)[0] < 1
+
+
+def test_tasks_without_prompts_are_refused():
+    network = tiny.network()
+    with pytest.raises(InputError, match="'modadd'"):
+        head_prompts(network, 0)
+    with pytest.raises(InputError, match="'modadd'"):
+        competence(network)
+
+
+def test_the_wired_induction_head_scores_one_and_its_loss_is_small(wired, circuit):
+    scores = induction_scores(wired, 0, 16)
+    assert divmod(int(scores.argmax()), 4) == max(circuit)
+    assert scores.max() > 0.95
+    assert repeat_loss_nats(wired, 0, 16) < 0.01
+
+
+def test_series_over_training_follow_the_snapshots():
+    task = Induction(d_vocab=20, n_ctx=24, min_period=6, max_period=10, n_test=8)
+    config = ModelConfig.for_task(task, n_layers=2, d_model=16, n_heads=2, d_head=8, attn_only=True)
+    recipe = TrainNetwork("tiny", task, config, Optimiser(), 1.0, 6, 8, 0, snapshots=(0, 3, 6))
+    artifact = train(recipe, None, no_progress)
+    final, snapshots = Network.from_artifact(artifact), Network.snapshots_from(artifact)
+    assert list(snapshots) == [0, 3, 6]
+    weights = [one.bridge.state_dict()["embed.weight"] for one in (*snapshots.values(), final)]
+    assert torch.equal(weights[2], weights[3])
+    assert not torch.equal(weights[0], weights[1])
+    series = over_training(snapshots, final, 0)
+    assert series["step"] == [0, 3, 6]
+    assert {len(values) for values in series.values()} == {3}
+    assert series["repeat loss, nats"][2] == pytest.approx(repeat_loss_nats(final, 0, 32))
+    assert over_training({}, final, 0) == {}
