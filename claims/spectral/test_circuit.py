@@ -70,21 +70,25 @@ def random_circuit(model, seed, lab):
     note="Heads outside the circuit take their output from the ABC prompt. Faithful: the share of the logit difference "
     "that the circuit keeps. Found greedily: heads are added until 90 % is kept, then those that cost at most "
     "5 % are dropped.",
-    figure=Figure(kind="graph", title="IOI circuit: heads, and what they pass to each other"),
+    figure=Figure(
+        kind="graph", title="IOI circuit; an edge is the share of the logit difference that passes there"
+    ),
     needs=needs_network,
 )
 def test_circuit(model, seed, lab):
+    from energylens.heads.circuit import kept
     from energylens.heads.circuit_graph import circuit_graph
     from energylens.heads.prompts import ioi_prompts
 
     network = lab.network(model, seed)
     circuit = found_in(network, seed)
     parts, costs = tested(network, seed, circuit)
+    swapped = kept(network, ioi_prompts(network, seed, corrupt="swap"), [circuit])
     graph = {} if lab.is_swapped else circuit_graph(network, ioi_prompts(network, seed), circuit, costs)
     return Measurement(
         parts,
         unit="share of the logit difference",
-        beside={"heads in the circuit": len(circuit)},
+        beside={"heads in the circuit": len(circuit), "faithful to swapped names": float(swapped[0])},
         series=graph,
     )
 

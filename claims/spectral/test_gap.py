@@ -2,7 +2,7 @@
 
 import math
 
-from energylens import AtLeast, AtMost, Figure, FisherZ, Gate, HitRate, Measurement, Null, claim
+from energylens import AtLeast, AtMost, Figure, FisherZ, Gate, HitRate, Measurement, Null, Question, claim
 from energylens.harness.extend import in_full
 from energylens.lab import UNTRAINED, WIRED, needs_network
 
@@ -23,6 +23,31 @@ IMPORTANCE = (
 VARIANTS = (
     "Definitions: a centred keys (published), a-raw keys, a-prime scores before the softmax, b attention matrix, "
     "c W_Q W_K^T, d OV copying score, a rival that is no gap. "
+)
+QUESTION = Question(
+    asks="Does the head with the smallest gap have the highest patching importance, r > .7? On which models, by which "
+    "definition, and what is left after depth is taken out?",
+    answered_by=("spectral.weakest-link", "spectral.gap-predicts", "spectral.adds"),
+    words={
+        "spectral.weakest-link": {
+            "HOLDS": "The head with the smallest gap is the most important one in most networks.",
+            "HOLDS, by chance too": "It is the most important one in most networks, and so is a random head.",
+            "REFUTED": "The head with the smallest gap is the most important one in fewer than half of the networks.",
+            "INCONCLUSIVE": "Five networks don't decide whether it is the most important one in half of them.",
+        },
+        "spectral.gap-predicts": {
+            "HOLDS": "Smaller gaps go with more importance, r below -.7.",
+            "HOLDS, by chance too": "r is below -.7, but depth alone or an untrained network gives that as well.",
+            "REFUTED": "Gap and importance do not correlate as claimed: r is above -.7.",
+            "INCONCLUSIVE": "Whether r reaches -.7 is open.",
+        },
+        "spectral.adds": {
+            "HOLDS": "Beside depth, output norm and attention entropy, the gap still adds something.",
+            "HOLDS, by chance too": "Beside depth, output norm and entropy the gap adds something; so does a shuffled gap.",
+            "REFUTED": "Little is left: beside depth, output norm and entropy the gap adds less than 5 % of variance.",
+            "INCONCLUSIVE": "Whether the gap adds to depth, output norm and attention entropy is open.",
+        },
+    },
 )
 HEADS = Figure(
     kind="scatter",
@@ -46,7 +71,7 @@ def correlation(study, variant, damage):
 def depth_alone(model, variant, seed, lab):
     study = lab.heads(model, seed)
     values = [correlation(study, variant, study.damage[rows]) for rows in study.shuffles(seed)]
-    return Measurement(sum(values) / len(values))
+    return Measurement(sum(values) / len(values), beside={"heads": len(study.layer)})
 
 
 @claim(
@@ -58,7 +83,7 @@ def depth_alone(model, variant, seed, lab):
     models=MODELS,
     variants=DEFINITIONS,
     seeds=SEEDS,
-    statistic=FisherZ(),
+    statistic=FisherZ(points="heads"),
     controls=[
         Null(
             "depth-alone",
@@ -81,6 +106,7 @@ def test_gap_predicts(model, variant, seed, lab):
     r = correlation(study, variant, damage)
     shuffled = [correlation(study, variant, damage[rows]) for rows in study.shuffles(seed)]
     beside = {
+        "heads": len(gap),
         "r within layers": association.within_group_correlation(gap, damage, study.layer),
         "p of shuffles within layers": (1 + sum(other <= r for other in shuffled)) / (1 + len(shuffled)),
         "Spearman": association.spearman(gap, damage),

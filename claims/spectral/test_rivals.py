@@ -92,7 +92,7 @@ def shuffled_before(model, seed, lab):
     study = lab.heads(model, seed)
     before = study.gap("a-prime")
     values = [before_and_after(study, before[rows]) for rows in study.shuffles(seed)]
-    return Measurement(sum(values) / len(values))
+    return Measurement(sum(values) / len(values), beside={"heads": len(study.layer)})
 
 
 @claim(
@@ -103,7 +103,7 @@ def shuffled_before(model, seed, lab):
     holds_when=AtLeast(0.7),
     models=MODELS,
     seeds=SEEDS,
-    statistic=FisherZ(),
+    statistic=FisherZ(points="heads"),
     controls=[
         Null("depth-alone", "heads shuffled within layers: what depth alone gives", measure=shuffled_before),
         UNTRAINED,
@@ -114,7 +114,8 @@ def shuffled_before(model, seed, lab):
 )
 def test_pre_post_softmax(model, seed, lab):
     study = lab.heads(model, seed)
-    return Measurement(before_and_after(study, study.gap("a-prime")), unit="Spearman's rho over heads")
+    rho = before_and_after(study, study.gap("a-prime"))
+    return Measurement(rho, unit="Spearman's rho over heads", beside={"heads": len(study.layer)})
 
 
 test_pre_post_softmax_full = in_full(test_pre_post_softmax, seeds=MORE_SEEDS, models=LARGER)
@@ -131,7 +132,7 @@ def shuffled_exact(model, variant, seed, lab):
     study = lab.heads(model, seed)
     exact = study.importance.noising.flatten()
     values = [agreement(study, variant, exact[rows]) for rows in study.shuffles(seed)]
-    return Measurement(sum(values) / len(values))
+    return Measurement(sum(values) / len(values), beside={"heads": len(study.layer)})
 
 
 @claim(
@@ -143,7 +144,7 @@ def shuffled_exact(model, variant, seed, lab):
     models=MODELS,
     variants=["gradient", "integrated"],
     seeds=SEEDS,
-    statistic=FisherZ(),
+    statistic=FisherZ(points="heads"),
     controls=[
         Null("depth-alone", "heads shuffled within layers: what depth alone gives", measure=shuffled_exact)
     ],
@@ -160,7 +161,7 @@ def test_attribution(model, variant, seed, lab):
     return Measurement(
         agreement(study, variant, importance.noising.flatten()),
         unit="Spearman's rho over heads",
-        beside={"damage by the whole corruption, nats": importance.whole},
+        beside={"heads": len(study.layer), "damage by the whole corruption, nats": importance.whole},
         series={"values": importance.noising.tolist()},
     )
 

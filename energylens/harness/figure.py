@@ -110,7 +110,7 @@ def _read_graph(_: Mapping[str, Any], series: Series) -> dict[str, Any]:
     for name in ("x", "y", *(["weights"] if "weights" in series else [])):
         found[name] = _numbers(series, name)
         _same_length(name, found[name], "nodes", nodes)
-        if not all(map(math.isfinite, found[name])):
+        if name != "weights" and not all(map(math.isfinite, found[name])):
             _bad(name, "finite numbers", found[name])
     if len(set(zip(found["x"], found["y"], strict=True))) < len(nodes):
         _bad("x", "with 'y' a place of its own for every node", found["x"])

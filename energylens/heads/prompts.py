@@ -64,16 +64,23 @@ def induction_prompts(
 
 
 def ioi_prompts(
-    network: Network, seed: int, n: int = N_PROMPTS, pairs: Literal["train", "held-out"] = "held-out"
+    network: Network,
+    seed: int,
+    n: int = N_PROMPTS,
+    pairs: Literal["train", "held-out"] = "held-out",
+    corrupt: Literal["abc", "swap"] = "abc",
 ) -> HeadPrompts:
-    """Name pairs of one side of the network's split; in the corrupted prompts three other names stand (ABC)."""
+    """Name pairs of one side of the network's split.
+
+    "abc": three other names stand in the corrupted prompts, so that nobody is asked for. "swap": IO stands at S2,
+    so that S is the answer and the logit difference turns its sign.
+    """
     task, generator = cast(IOI, network.task), prompt_generator(seed)
     split_seed = network.meta.get("split_seed", network.seed)
     prompts = task.prompts(n, generator, pairs, split_seed=split_seed)
+    corrupted = task.abc(prompts, generator) if corrupt == "abc" else task.swapped(prompts)
     metric = LogitDiff(prompts.io, prompts.s, prompts.end)
-    return HeadPrompts(
-        prompts.tokens, task.abc(prompts, generator), metric, _without_bos(prompts.mask), prompts.mask, sign=1
-    )
+    return HeadPrompts(prompts.tokens, corrupted, metric, _without_bos(prompts.mask), prompts.mask, sign=1)
 
 
 def text_prompts(network: Network, seed: int, n: int = N_WINDOWS) -> HeadPrompts:

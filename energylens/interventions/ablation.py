@@ -1,7 +1,7 @@
 """Ablation of attention heads: z set to zero, to a mean, or to that of other prompts; heads alone or in groups."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -134,9 +134,9 @@ def _replacements(
         case Zero():
             return _zero
         case Mean(z):
-            return partial(_mean, _checked_mean(runner, tokens, batch, z))
+            return partial(_mean, _checked_mean(runner, batch, z))
         case Resample():
-            return partial(_other, runner, batch, _drawn(tokens, mask, batch, ablation))
+            return partial(_other, runner, replace(batch, tokens=_drawn(tokens, mask, batch, ablation)))
     raise InputError(f"an ablation is Zero(), Mean(z) or Resample(reference), got {ablation!r}")
 
 
@@ -148,14 +148,14 @@ def _mean(means: MeanZ, rows: slice, run: Run) -> list[HeadOutputs]:
     return [mean.to(z).expand_as(z) for mean, z in zip(means, run.z, strict=True)]
 
 
-def _other(runner: Runner[Any], batch: Batch, reference: Tensor, rows: slice, run: Run) -> list[HeadOutputs]:
-    mask = None if batch.mask is None else batch.mask[rows]
-    return runner.run(reference[rows], mask, batch.read[rows]).z
+def _other(runner: Runner[Any], batch: Batch, rows: slice, run: Run) -> list[HeadOutputs]:
+    return batch.run(runner, rows)[0].z
 
 
-def _checked_mean(runner: Runner[Any], tokens: Tensor, batch: Batch, z: MeanZ) -> MeanZ:
-    if z.ndim != 4 or z.shape[:3] != (runner.n_layers, tokens.shape[1], runner.n_heads):
-        expected = f"[{runner.n_layers}, {tokens.shape[1]}, {runner.n_heads}, d_head]"
+def _checked_mean(runner: Runner[Any], batch: Batch, z: MeanZ) -> Float[Tensor, "layer end head d_head"]:
+    """The means, cut off where the batch is."""
+    if z.ndim != 4 or z.shape[:3] != (runner.n_layers, batch.n_pos, runner.n_heads):
+        expected = f"[{runner.n_layers}, {batch.n_pos}, {runner.n_heads}, d_head]"
         raise InputError(f"means must be {expected} (see mean_z), got {list(z.shape)}")
     z = z[:, : batch.tokens.shape[1]]
     undefined = z.isnan().any(-1).any(-1).any(0).to(runner.device)
@@ -167,7 +167,7 @@ def _checked_mean(runner: Runner[Any], tokens: Tensor, batch: Batch, z: MeanZ) -
     return z.to(runner.device)
 
 
-def _drawn(tokens: Tensor, mask: Mask | None, batch: Batch, resample: Resample) -> Int[Tensor, "prompt pos"]:
+def _drawn(tokens: Tensor, mask: Mask | None, batch: Batch, resample: Resample) -> Int[Tensor, "prompt end"]:
     """The reference prompt of each prompt, cut off where the batch is."""
     reference = as_tokens(resample.reference)
     if reference.shape[1] != tokens.shape[1]:

@@ -104,7 +104,12 @@ def _forward(
     with warnings.catch_warnings():
         # transformer_lens warns of some discarded edits; here they are errors.
         warnings.filterwarnings("ignore", message=r"(?s).*edit is discarded")
-        return bridge.run_with_hooks(tokens, fwd_hooks=attached, **kwargs), seen
+        try:
+            return bridge.run_with_hooks(tokens, fwd_hooks=attached, **kwargs), seen
+        except ValueError as error:
+            if "Cannot add hook" in str(error):
+                raise HookWithoutEffect(str(error)) from error
+            raise
 
 
 def _observed(

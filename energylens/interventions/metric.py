@@ -46,8 +46,8 @@ class LogitDiff:
     """
 
     correct: Int[Tensor, " prompt"]
-    incorrect: Int[Tensor, " prompt"]
-    pos: int | Int[Tensor, " prompt"] = -1
+    incorrect: Int[Tensor, " _"]
+    pos: int | Int[Tensor, " _"] = -1
 
     def __post_init__(self) -> None:
         sizes = {len(each) for each in (self.correct, self.incorrect, self.pos) if isinstance(each, Tensor)}
@@ -127,7 +127,7 @@ class KL:
     """
 
     reference: Float[Tensor, "prompt read d_vocab"]
-    pos: Int[Tensor, "prompt read"]
+    pos: Int[Tensor, "_ _"]
 
     def __post_init__(self) -> None:
         if self.reference.shape[:2] != self.pos.shape:

@@ -87,11 +87,8 @@ class NativeRunner:
         turns = None if weights.turns is None else weights.turns[places][None, :, :, None]
         nothing = weights.W_E.new_empty(*read.shape, 0)
         run = NativeRun(read, allowed, turns, [], [], [], [], nothing[None], nothing)
-        x = (
-            weights.W_E[tokens][None]
-            if weights.W_pos is None
-            else (weights.W_E[tokens] + weights.W_pos[places])[None]
-        )
+        x = weights.W_E[tokens][None]
+        x = x if weights.W_pos is None else x + weights.W_pos[places]
         for block in self._blocks:
             run.pre.append(x)
             run.qkv.append(self._project(block, block.ln1(x), "qkv", turns))

@@ -76,7 +76,9 @@ def take(x: Shaped[Tensor, "run _ pos *rest"], where: Where) -> Shaped[Tensor, "
     """x at the positions `where`, axis 2; axis 1 may be 1 for all prompts alike."""
     if isinstance(where, slice):
         return x[:, :, where]
-    return x.expand(-1, len(where), *x.shape[2:])[:, torch.arange(len(where))[:, None], where]
+    return x.expand(-1, len(where), *x.shape[2:])[
+        :, torch.arange(len(where), device=where.device)[:, None], where
+    ]
 
 
 def hardest(mask: Mask | None) -> slice:

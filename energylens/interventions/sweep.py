@@ -34,11 +34,11 @@ class Intervention(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Prompts with the metric that reads them, cut off after the last position it reads."""
+    """Prompts with the metric that reads them, cut off after the last position it reads. n_pos: their full length."""
 
     tokens: Int[Tensor, "prompt pos"]
     mask: Mask | None
-    read: Int[Tensor, "prompt read"]
+    n_pos: int
     metric: Metric
 
     @classmethod
@@ -51,12 +51,13 @@ class Batch:
         end = int(read.max()) + 1 if runner.causal else tokens.shape[1]
         device = runner.device
         mask = None if mask is None else mask[:, :end].to(device)
-        return cls(tokens[:, :end].to(device), mask, read.to(device), metric)
+        return cls(tokens[:, :end].to(device), mask, tokens.shape[1], metric)
 
     def run(self, runner: Runner[Any], rows: slice) -> tuple[Run, Metric]:
         """The unedited run of some prompts, and their metric."""
-        mask = None if self.mask is None else self.mask[rows]
-        return runner.run(self.tokens[rows], mask, self.read[rows]), self.metric.rows(rows)
+        mask, metric = None if self.mask is None else self.mask[rows], self.metric.rows(rows)
+        read = metric.positions(self.n_pos).to(self.tokens.device)
+        return runner.run(self.tokens[rows], mask, read), metric
 
     def parts(self, limit: int) -> list[slice]:
         """Slices of at most `limit` prompts."""

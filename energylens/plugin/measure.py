@@ -10,8 +10,10 @@ import pytest
 from energylens.harness.cases import Case, gate_cases, is_conditional
 from energylens.harness.claim import Claim
 from energylens.harness.control import Gate
+from energylens.harness.figure import read_series
 from energylens.harness.judge import judge
 from energylens.harness.measurement import Measurement, Unavailable
+from energylens.harness.plain import plain
 from energylens.harness.verdict import GateResult, Verdict, Word
 from energylens.plugin.session import ClaimSession
 
@@ -68,6 +70,8 @@ class Measurer:
             raise TypeError(
                 f"claim {case.claim.id!r}: {function.__name__} must return a Measurement, got {found!r}"
             )
+        if case.claim.figure and found.series and not case.null:
+            read_series(plain(case.claim.figure), plain(found.series))
         return found
 
     def _seeds(self, claim: Claim, model: str) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from energylens.harness.cases import Case, cases_of
 from energylens.harness.catalogue import Declared, add_declared, load_claims
 from energylens.harness.claim import Claim
 from energylens.harness.ledger import read_ledger
+from energylens.harness.question import check_answers, questions_beside
 from energylens.harness.results import describe_claim
 from energylens.harness.run import RunFolder
 from energylens.plugin.options import Options
@@ -67,6 +68,8 @@ class ClaimSession:
             )
         cases = list(cases_of(new.claim, self.seeds_by_model(new.claim)))
         self.note(new.claim, cases)
+        file = new.claim.where.rpartition(":")[0]
+        self.run.record_note("questions", file, questions_beside(new.body))
         return cases
 
     def note(self, claim: Claim, cases: list[Case]) -> None:
@@ -117,12 +120,18 @@ class ClaimSession:
                 self.declare(found)
 
     def check_gates(self) -> None:
-        """Every gate that a collected claim names must exist. Called once, after collection."""
+        """Every gate that a collected claim names, and every claim that a question names, must exist.
+
+        Called once, after collection, when the whole catalogue is declared.
+        """
         for declared in list(self.declared.values()):
             for gate in declared.claim.gates:
                 parts = self.resolve(gate.claim, asked_by=declared.claim).claim.parts
                 if len(parts) != 1:
                     raise DeclarationError(f"a gate has one part, but {gate.claim!r} has {list(parts)}")
+        if self.options.claims_folder.is_dir():
+            for declared in self.declared.values():
+                check_answers(questions_beside(declared.body), self.declared)
 
     def selected(self, items: list[pytest.Item]) -> Iterator[Case]:
         """The cases among the items that will run."""

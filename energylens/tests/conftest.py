@@ -2,8 +2,6 @@
 
 import os
 
-import pytest
-
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest

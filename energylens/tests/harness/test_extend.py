@@ -24,7 +24,11 @@ def test_the_copy_measures_the_same_under_another_id():
     declared, original = claim_of(larger), claim_of(body)
     assert (declared.id, declared.tier, declared.extends) == ("toy.size-full", "full", "toy.size")
     assert (declared.seeds, declared.models) == (tuple(range(10)), ("dice", "coin"))
-    assert (declared.regions, declared.nulls, declared.gates) == (original.regions, original.nulls, original.gates)
+    assert (declared.regions, declared.nulls, declared.gates) == (
+        original.regions,
+        original.nulls,
+        original.gates,
+    )
     assert larger("dice", 3) == body("dice", 3)
     assert inspect.signature(larger) == inspect.signature(body)
     assert (original.id, original.seeds) == ("toy.size", tuple(range(5)))

@@ -222,13 +222,17 @@ def sabotaged_gate():
 
 
 def test_a_gate_rejects_its_broken_instrument():
-    verdict = judge(sabotaged_gate(), "dice", "", measured(1.5, 1.2, 1.4), {"nothing": measured(0.0, 0.5, math.nan)})
+    verdict = judge(
+        sabotaged_gate(), "dice", "", measured(1.5, 1.2, 1.4), {"nothing": measured(0.0, 0.5, math.nan)}
+    )
     assert verdict.word is Word.HOLDS
     assert verdict.nulls[0].word is Word.REFUTED
     assert verdict.nulls[0].parts[0].reason == "0 of 3 seeds pass"
 
 
 def test_a_broken_instrument_that_passes_once_makes_the_gate_invalid():
-    verdict = judge(sabotaged_gate(), "dice", "", measured(1.5, 1.2, 1.4), {"nothing": measured(0.0, 1.5, 0.0)})
+    verdict = judge(
+        sabotaged_gate(), "dice", "", measured(1.5, 1.2, 1.4), {"nothing": measured(0.0, 1.5, 0.0)}
+    )
     assert verdict.word is Word.INVALID
     assert verdict.reason.endswith("so does the broken instrument nothing")

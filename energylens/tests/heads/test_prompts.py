@@ -25,6 +25,15 @@ def test_discovery_and_test_prompts_share_no_pair_of_names(random_ioi):
     assert held_out <= allowed
 
 
+def test_swapped_names_ask_for_the_other_one(random_ioi):
+    abc, swap = (ioi_prompts(random_ioi, 0, n=20, corrupt=kind) for kind in ("abc", "swap"))
+    assert torch.equal(abc.clean, swap.clean)
+    assert ((swap.corrupted != swap.clean).sum(1) == 1).all()
+    assert ((abc.corrupted != abc.clean).sum(1) == 3).all()
+    at = (swap.corrupted != swap.clean).int().argmax(1)
+    assert torch.equal(swap.corrupted[torch.arange(20), at], swap.metric.correct)
+
+
 def test_seeds_draw_other_prompts(random_induction):
     first, again, other = (head_prompts(random_induction, seed, n=4).clean for seed in (0, 0, 1))
     assert torch.equal(first, again)

@@ -286,6 +286,47 @@ def test_a_wrong_declaration_is_a_collection_error_that_names_file_and_claim(pro
     assert "measured" not in text
 
 
+QUESTION = """
+from energylens import Question
+LARGE = Question("Is it large?", answered_by=("dice.large", "dice.loaded"), words={"dice.large": {"HOLDS": "Yes."}})
+"""
+
+
+def test_questions_reach_results_and_the_report_whatever_is_selected(project):
+    mean = project.path / "claims" / "test_mean.py"
+    mean.write_text(mean.read_text() + QUESTION)
+    for name, selection in (("all", ()), ("one", ("-k", "loaded"))):
+        assert project.runpytest("claims", "--ledger=ignore", f"--report-dir={name}", *selection).ret == 0
+        assert [q["asks"] for q in results(project, name)["questions"]] == ["Is it large?"]
+    assert "Yes." in (project.path / "all" / "VALIDATION.md").read_text()
+
+
+def test_a_question_that_no_claim_answers_is_said_before_anything_is_measured(project):
+    mean = project.path / "claims" / "test_mean.py"
+    mean.write_text(mean.read_text() + QUESTION.replace('"dice.loaded"', '"dice.lost"'))
+    done = project.runpytest("claims/test_mean.py", "--ledger=ignore")
+    assert done.ret == pytest.ExitCode.USAGE_ERROR
+    assert "'Is it large?' is answered by 'dice.lost'" in done.stdout.str() + done.stderr.str()
+    assert not (project.path / "calls.txt").exists()
+
+
+def test_a_series_that_can_not_be_drawn_is_an_error_of_its_seed(project):
+    mean = project.path / "claims" / "test_mean.py"
+    text = mean.read_text().replace("import AtLeast,", "import AtLeast, Figure,")
+    text = text.replace(
+        'says="The mean exceeds 4.5."', 'figure=Figure("lines", "step", ("loss",), "t"), says="Large."'
+    )
+    text = text.replace(
+        "return Measurement(lab.roll(model, seed))",
+        "return Measurement(lab.roll(model, seed), series={'step': [1]})",
+        1,
+    )
+    mean.write_text(text)
+    done = project.runpytest("claims", "-k", "large and fair-1", "--ledger=ignore")
+    assert done.ret == 1
+    done.stdout.fnmatch_lines(["*series 'loss' is missing*"])
+
+
 def test_a_body_that_returns_no_measurement_is_an_error(project):
     mean = project.path / "claims" / "test_mean.py"
     mean.write_text(mean.read_text().replace('raise Unavailable("no gold")', "return 3.0"))

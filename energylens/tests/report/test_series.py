@@ -154,6 +154,22 @@ def test_edges_are_as_wide_as_their_weight_and_coloured_by_sign() -> None:
     assert plus.get_linewidth() / minus.get_linewidth() == pytest.approx(weights[0] / weights[1])
 
 
+def test_an_edge_bends_around_the_nodes_on_its_way() -> None:
+    def tower(model: str, variant: str, seed: int) -> dict[str, Any]:
+        return {
+            "nodes": ["a", "b", "c"],
+            "x": [0, 0, 0],
+            "y": [0, 1, 2],
+            "edges": [["a", "b", 1.0], ["a", "c", 1.0]],
+        }
+
+    with styled():
+        found = series_figure(entry(GRAPH, ("m",), ("",), 1, tower))
+    assert found is not None
+    short, long = (abs(patch.get_connectionstyle().rad) for patch in found.axes[0].patches)
+    assert long > short
+
+
 def test_split_lines_have_a_scale_of_their_own() -> None:
     loss, gap = panels(drawn(SPLIT))
     assert loss.get_ylim() != gap.get_ylim()

@@ -1,0 +1,17 @@
+"""Shapes are checked at run time; these networks are so small that threads only wait for each other."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from jaxtyping import install_import_hook
+
+install_import_hook(["energylens.interventions"], "beartype.beartype")
+
+
+@pytest.fixture(autouse=True, scope="package")
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
