@@ -43,7 +43,7 @@ QUESTION = Question(
         },
         "spectral.adds": {
             "HOLDS": "Beside depth, output norm and attention entropy, the gap still adds something.",
-            "HOLDS, by chance too": "Beside depth, output norm and entropy the gap adds something; so does a shuffled gap.",
+            "HOLDS, by chance too": "Beside depth, output norm and entropy it adds something; so does a shuffled gap.",
             "REFUTED": "Little is left: beside depth, output norm and entropy the gap adds less than 5 % of variance.",
             "INCONCLUSIVE": "Whether the gap adds to depth, output norm and attention entropy is open.",
         },
@@ -113,6 +113,7 @@ def test_gap_predicts(model, variant, seed, lab):
         "r with denoising": association.pearson(gap, importance.denoising.flatten().abs()),
         "r with mean ablation": association.pearson(gap, importance.mean_ablation.flatten().abs()),
     }
+    beside = {name: number for name, number in beside.items() if not math.isnan(number)}
     published = association.pearson(study.gaps.published.flatten(), damage) if variant == "a" else None
     return Measurement(
         r,

@@ -1,5 +1,7 @@
 """What else there is to say about heads: rivals of the gap, its two sides of the softmax, and attribution."""
 
+import math
+
 from energylens import AtLeast, Figure, FisherZ, Gate, Measurement, Null, claim
 from energylens.harness.extend import in_full
 from energylens.lab import UNTRAINED, WIRED, needs_network
@@ -158,10 +160,11 @@ def shuffled_exact(model, variant, seed, lab):
 def test_attribution(model, variant, seed, lab):
     study = lab.heads(model, seed)
     importance = study.importance
+    whole = {"damage by the whole corruption, nats": importance.whole}
     return Measurement(
         agreement(study, variant, importance.noising.flatten()),
         unit="Spearman's rho over heads",
-        beside={"heads": len(study.layer), "damage by the whole corruption, nats": importance.whole},
+        beside={"heads": len(study.layer)} | ({} if math.isnan(importance.whole) else whole),
         series={"values": importance.noising.tolist()},
     )
 

@@ -1,7 +1,9 @@
 """How much every head matters, by exact patching of all of them, and by attribution."""
 
+import math
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -18,10 +20,10 @@ class HeadImportance:
     """Mean damage over prompts, in nats of the task's metric (a logit difference, or a loss): tables [layer, head].
 
     Positive where the network gets worse. noising: z of the corrupted run put into the clean one (for text:
-    resample ablation). denoising: how far the corrupted run stays behind the clean one with the clean z put
-    in. mean_ablation: z replaced by its mean over prompts at that position. attribution, integrated:
+    resample ablation). denoising: how far the clean z lifts the corrupted run; NaN where prompts are not aligned.
+    mean_ablation: z replaced by its mean over prompts at that position. attribution, integrated:
     first-order estimates of `noising`, without and with integrated gradients.
-    whole: damage by the whole corruption, for scale.
+    whole: damage by the whole corruption, for scale; NaN where prompts are not aligned.
     """
 
     noising: Table
@@ -42,7 +44,6 @@ def head_importance(network: Network, prompts: HeadPrompts) -> HeadImportance:
     bridge, sign = network.bridge, -prompts.sign
     pair = (bridge, prompts.clean, prompts.corrupted, prompts.metric)
     noised = patch_heads(*pair, "noising", mask=prompts.real)
-    denoised = patch_heads(*pair, "denoising", mask=prompts.real)
     mean = Mean(mean_z(bridge, prompts.clean, mask=prompts.real))
     ablated = ablate_heads(bridge, prompts.clean, prompts.metric, mean, mask=prompts.real)
 
@@ -50,13 +51,18 @@ def head_importance(network: Network, prompts: HeadPrompts) -> HeadImportance:
         found = attribution_patch(*pair, "noising", steps=steps, mask=prompts.real)
         return _mean(sign * found.change())
 
+    if prompts.aligned:
+        denoising = _mean(-sign * patch_heads(*pair, "denoising", mask=prompts.real).change())
+        whole = float((sign * (noised.corrupted - noised.clean)).double().mean())
+    else:
+        denoising, whole = torch.full(noised.patched.shape[:2], math.nan, dtype=torch.float64), math.nan
     return HeadImportance(
         noising=_mean(sign * noised.change()),
-        denoising=_mean(-sign * denoised.change()),
+        denoising=denoising,
         mean_ablation=_mean(sign * ablated.change()),
         attribution=attributed(1),
         integrated=attributed(IG_STEPS),
-        whole=float((sign * (noised.corrupted - noised.clean)).double().mean()),
+        whole=whole,
     )
 
 

@@ -43,7 +43,7 @@ def over_training(snapshots: Mapping[int, Network], final: Network, seed: int) -
         q, k = (
             one.transpose(1, 2)[:, head] for one in network.run(names, prompts.clean, slice(None)).values()
         )
-        found["step"].append(step)
+        found["step"].append(float(step))
         found["induction score"].append(float(induction_scores(network, seed, FOLLOWED).max()))
         found["repeat loss, nats"].append(repeat_loss_nats(network, seed, FOLLOWED))
         found["gap a"].append(float(spectral.key_gap(*spectral.pooled(k, prompts.counted), centred=True)))

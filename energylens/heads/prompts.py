@@ -28,6 +28,7 @@ class HeadPrompts:
     corrupted: the other side of a patch; for text, windows of other documents. metric: read on both.
     counted: positions that gaps are computed over (no padding, no BOS). real: positions that are no padding.
     sign: what makes damage positive: 1 where the metric falls when a head is damaged, -1 where it rises (a loss).
+    aligned: whether the metric means something on the corrupted prompts; other text has other next tokens.
     """
 
     clean: Int[Tensor, "prompt pos"]
@@ -36,6 +37,7 @@ class HeadPrompts:
     counted: Bool[Tensor, "prompt pos"]
     real: Bool[Tensor, "prompt pos"]
     sign: int
+    aligned: bool = True
 
 
 def head_prompts(network: Network, seed: int, n: int | None = None) -> HeadPrompts:
@@ -96,7 +98,7 @@ def text_prompts(network: Network, seed: int, n: int = N_WINDOWS) -> HeadPrompts
     clean = windows.tokens[:n]
     real = torch.ones_like(clean, dtype=torch.bool)
     metric = NextTokenLoss(windows.targets[:n])
-    return HeadPrompts(clean, windows.tokens[other], metric, _without_bos(real), real, sign=-1)
+    return HeadPrompts(clean, windows.tokens[other], metric, _without_bos(real), real, sign=-1, aligned=False)
 
 
 def prompt_generator(seed: int) -> torch.Generator:

@@ -118,9 +118,9 @@ def mean_z(
     real = torch.ones_like(tokens, dtype=torch.bool) if mask is None else mask
     sums: Tensor | float = 0.0
     for part, part_real in zip(tokens.split(batch_limit), real.split(batch_limit), strict=True):
-        last = part_real.shape[1] - 1 - part_real.flip(1).to(torch.uint8).argmax(1, keepdim=True)
+        first = part_real.to(torch.uint8).argmax(1, keepdim=True)
         given = None if mask is None else part_real.to(device)
-        run = runner.run(part.to(device), given, last.to(device))
+        run = runner.run(part.to(device), given, first.to(device))
         weights = part_real.to(run.z[0])
         sums = sums + torch.stack([torch.einsum("np,nphd->phd", weights, z) for z in run.z])
     assert isinstance(sums, Tensor)

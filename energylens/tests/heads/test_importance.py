@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 
@@ -42,6 +44,14 @@ def test_damage_is_positive_for_a_loss_too(wired):
     loss = dataclasses.replace(prompts, metric=NextTokenLoss(targets), sign=-1)
     assert head_importance(wired, loss).noising.max() > 1
     assert head_importance(wired, loss).whole > 1
+
+
+def test_text_has_no_clean_answer_to_denoise_towards(text_network):
+    network, _ = text_network
+    found = head_importance(network, head_prompts(network, 0, n=4))
+    assert found.denoising.isnan().all()
+    assert math.isnan(found.whole)
+    assert found.noising.isfinite().all()
 
 
 def test_a_study_is_one_row_per_head_layer_by_layer(random_ioi):
