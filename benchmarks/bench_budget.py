@@ -14,7 +14,7 @@ import time
 
 import psutil
 
-LIMITS = {"energylens --help": 1.5, "pytest --collect-only": 1.5, "warm claims": 60.0, "cold claims": 900.0}
+LIMITS = {"energylens --help": 1.5, "pytest --collect-only": 1.5, "warm claims": 120.0, "cold claims": 1620.0}
 MEMORY_LIMIT_GIB = 4.0
 
 

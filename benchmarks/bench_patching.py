@@ -138,52 +138,49 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def all_heads(net, pair, ours: interventions.Metric, theirs: Read, read: slice, rounds: int) -> None:
+    ways = {
+        "transformer_lens": lambda: by_transformer_lens(net, *pair, theirs, False),
+        "loop": lambda: by_loop(net, *pair, theirs, read),
+        "energylens": lambda: interventions.patch_heads(net, *pair, ours).patched,
+    }
+    places = ours.positions(N_POS)[0].tolist()
+    flops = counted_flops(len(pair[0]), places, False)
+    compare(f"all heads, {len(pair[0])} prompts, read at {len(places)} of {N_POS}", ways, flops, rounds)
+
+
+def heads_by_positions(net, pair, ours: interventions.Metric, theirs: Read, rounds: int) -> None:
+    ways = {
+        "transformer_lens": lambda: by_transformer_lens(net, *pair, theirs, True),
+        "energylens": lambda: interventions.patch_heads(net, *pair, ours, by_pos=True).patched,
+    }
+    flops = counted_flops(len(pair[0]), ours.positions(N_POS)[0].tolist(), True)
+    compare(f"heads x positions, {len(pair[0])} prompts, read at 1 of {N_POS}", ways, flops, rounds)
+
+
+def logit_diff(logits):
+    rows = torch.arange(len(logits))
+    return logits[rows, -1, rows] - logits[rows, -1, rows + 50]
+
+
 def main() -> None:
     options = parse()
     torch.set_num_threads(options.threads)
     net, generator = network(), torch.Generator().manual_seed(0)
-    clean, corrupted = (
-        torch.randint(D_VOCAB, (options.prompts, N_POS), generator=generator) for _ in range(2)
-    )
-    first, some = torch.arange(options.prompts), slice(0, options.prompts_by_pos)
-    targets = torch.cat([corrupted[:, 1:], torch.full((options.prompts, 1), -100)], dim=1)
+    pair = [torch.randint(D_VOCAB, (options.prompts, N_POS), generator=generator) for _ in range(2)]
+    first, few = torch.arange(options.prompts), slice(0, options.prompts_by_pos)
+    targets = torch.cat([pair[1][:, 1:], torch.full((options.prompts, 1), -100)], dim=1)
     diff, loss = interventions.LogitDiff(first, first + 50), interventions.NextTokenLoss(targets)
-    print(
-        f"{platform.machine()}, {options.threads} thread(s), float32, torch {torch.__version__}, {BATCH_LIMIT} rows at once"
-    )
-
-    def logit_diff(logits):
-        rows = torch.arange(len(logits))
-        return logits[rows, -1, rows] - logits[rows, -1, rows + 50]
 
     def mean_loss(logits):
-        return torch.nn.functional.cross_entropy(logits.mT, targets, ignore_index=-100, reduction="none").sum(
-            1
-        ) / (N_POS - 1)
+        each = torch.nn.functional.cross_entropy(logits.mT, targets, ignore_index=-100, reduction="none")
+        return each.sum(1) / (N_POS - 1)
 
-    for name, ours, theirs, read in [
-        ("all heads, logit difference at the last position", diff, logit_diff, slice(N_POS - 1, N_POS)),
-        ("all heads, loss at all positions", loss, mean_loss, slice(0, N_POS)),
-    ]:
-        ways = {
-            "transformer_lens": lambda: by_transformer_lens(net, clean, corrupted, theirs, False),
-            "loop": lambda: by_loop(net, clean, corrupted, theirs, read),
-            "energylens": lambda: interventions.patch_heads(net, clean, corrupted, ours).patched,
-        }
-        places = list(range(N_POS))[read] if ours is diff else list(range(N_POS - 1))
-        compare(
-            f"{options.prompts} prompts, {name}",
-            ways,
-            counted_flops(options.prompts, places, False),
-            options.repeats,
-        )
-    pair = clean[some], corrupted[some]
-    ways = {
-        "transformer_lens": lambda: by_transformer_lens(net, *pair, logit_diff, True),
-        "energylens": lambda: interventions.patch_heads(net, *pair, diff.rows(some), by_pos=True).patched,
-    }
-    flops = counted_flops(options.prompts_by_pos, [N_POS - 1], True)
-    compare(f"{options.prompts_by_pos} prompts, heads x positions, last position", ways, flops, 1)
+    print(f"{platform.machine()}, {options.threads} threads, float32, torch {torch.__version__}")
+    all_heads(net, pair, diff, logit_diff, slice(N_POS - 1, N_POS), options.repeats)
+    all_heads(net, pair, loss, mean_loss, slice(0, N_POS), options.repeats)
+    rounds = min(3, options.repeats)
+    heads_by_positions(net, [tokens[few] for tokens in pair], diff.rows(few), logit_diff, rounds)
 
 
 if __name__ == "__main__":
