@@ -74,6 +74,22 @@ def depth_alone(model, variant, seed, lab):
     return Measurement(sum(values) / len(values), beside={"heads": len(study.layer)})
 
 
+def other_correlations(study, seed, variant, r):
+    """Numbers to print beside r; those that are undefined are left out."""
+    from energylens.metrics import association
+
+    gap, damage = study.gap(variant), study.damage
+    shuffled = [correlation(study, variant, damage[rows]) for rows in study.shuffles(seed)]
+    found = {
+        "r within layers": association.within_group_correlation(gap, damage, study.layer),
+        "p of shuffles within layers": (1 + sum(other <= r for other in shuffled)) / (1 + len(shuffled)),
+        "Spearman": association.spearman(gap, damage),
+        "r with denoising": association.pearson(gap, study.denoising.flatten().abs()),
+        "r with mean ablation": association.pearson(gap, study.mean_ablation.flatten().abs()),
+    }
+    return {name: number for name, number in found.items() if not math.isnan(number)}
+
+
 @claim(
     "spectral.gap-predicts",
     says="Heads with a small gap matter: the gap correlates with causal importance, r < -.7.",
@@ -102,19 +118,10 @@ def test_gap_predicts(model, variant, seed, lab):
     from energylens.metrics import association
 
     study = lab.heads(model, seed)
-    gap, damage, importance = study.gap(variant), study.damage, study.importance
+    gap, damage = study.gap(variant), study.damage
     r = correlation(study, variant, damage)
-    shuffled = [correlation(study, variant, damage[rows]) for rows in study.shuffles(seed)]
-    beside = {
-        "heads": len(gap),
-        "r within layers": association.within_group_correlation(gap, damage, study.layer),
-        "p of shuffles within layers": (1 + sum(other <= r for other in shuffled)) / (1 + len(shuffled)),
-        "Spearman": association.spearman(gap, damage),
-        "r with denoising": association.pearson(gap, importance.denoising.flatten().abs()),
-        "r with mean ablation": association.pearson(gap, importance.mean_ablation.flatten().abs()),
-    }
-    beside = {name: number for name, number in beside.items() if not math.isnan(number)}
     published = association.pearson(study.gaps.published.flatten(), damage) if variant == "a" else None
+    beside = {"heads": len(gap)} | ({} if lab.is_swapped else other_correlations(study, seed, variant, r))
     return Measurement(
         r,
         unit="r over heads",

@@ -46,11 +46,11 @@ def separation(lab, seed, corrupt):
     """Smallest importance among the two wired heads over the largest among the others."""
     import torch
 
-    from energylens.heads.importance import head_importance
+    from energylens.heads.importance import noising
     from energylens.heads.prompts import induction_prompts
 
     network = lab.network(WIRED, seed)
-    importance = head_importance(network, induction_prompts(network, seed, corrupt=corrupt)).importance
+    importance = noising(network, induction_prompts(network, seed, corrupt=corrupt)).abs()
     wired = torch.zeros_like(importance, dtype=torch.bool)
     for layer, head in lab.recipe(WIRED, seed).circuit:
         wired[layer, head] = True

@@ -1,7 +1,5 @@
 """What else there is to say about heads: rivals of the gap, its two sides of the softmax, and attribution."""
 
-import math
-
 from energylens import AtLeast, Figure, FisherZ, Gate, Measurement, Null, claim
 from energylens.harness.extend import in_full
 from energylens.lab import UNTRAINED, WIRED, needs_network
@@ -126,13 +124,13 @@ test_pre_post_softmax_full = in_full(test_pre_post_softmax, seeds=MORE_SEEDS, mo
 def agreement(study, variant, exact):
     from energylens.metrics import association
 
-    table = {"gradient": study.importance.attribution, "integrated": study.importance.integrated}[variant]
-    return association.spearman(table.flatten(), exact)
+    estimate = study.gradient if variant == "gradient" else study.integrated
+    return association.spearman(estimate.flatten(), exact)
 
 
 def shuffled_exact(model, variant, seed, lab):
     study = lab.heads(model, seed)
-    exact = study.importance.noising.flatten()
+    exact = study.noising.flatten()
     values = [agreement(study, variant, exact[rows]) for rows in study.shuffles(seed)]
     return Measurement(sum(values) / len(values), beside={"heads": len(study.layer)})
 
@@ -159,13 +157,11 @@ def shuffled_exact(model, variant, seed, lab):
 )
 def test_attribution(model, variant, seed, lab):
     study = lab.heads(model, seed)
-    importance = study.importance
-    whole = {"damage by the whole corruption, nats": importance.whole}
     return Measurement(
-        agreement(study, variant, importance.noising.flatten()),
+        agreement(study, variant, study.noising.flatten()),
         unit="Spearman's rho over heads",
-        beside={"heads": len(study.layer)} | ({} if math.isnan(importance.whole) else whole),
-        series={"values": importance.noising.tolist()},
+        beside={"heads": len(study.layer)},
+        series={"values": study.noising.tolist()},
     )
 
 

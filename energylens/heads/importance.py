@@ -1,7 +1,10 @@
-"""How much every head matters, by exact patching of all of them, and by attribution."""
+"""How much every head matters, by exact patching of all of them, and by attribution.
+
+Every function gives the mean damage over prompts in the unit of the task's metric (a logit difference, or a loss in
+nats): tables [layer, head], float64, positive where the network gets worse.
+"""
 
 import math
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -12,59 +15,47 @@ from energylens.interventions import Mean, ablate_heads, attribution_patch, mean
 from energylens.models.network import Network
 
 Table = Float[Tensor, "layer head"]
-IG_STEPS = 8
 
 
-@dataclass(frozen=True)
-class HeadImportance:
-    """Mean damage over prompts, in nats of the task's metric (a logit difference, or a loss): tables [layer, head].
-
-    Positive where the network gets worse. noising: z of the corrupted run put into the clean one (for text:
-    resample ablation). denoising: how far the clean z lifts the corrupted run; NaN where prompts are not aligned.
-    mean_ablation: z replaced by its mean over prompts at that position. attribution, integrated:
-    first-order estimates of `noising`, without and with integrated gradients.
-    whole: damage by the whole corruption, for scale; NaN where prompts are not aligned.
-    """
-
-    noising: Table
-    denoising: Table
-    mean_ablation: Table
-    attribution: Table
-    integrated: Table
-    whole: float
-
-    @property
-    def importance(self) -> Table:
-        """abs(noising): what claims call causal importance; a head whose removal helps matters as well."""
-        return self.noising.abs()
-
-
-def head_importance(network: Network, prompts: HeadPrompts) -> HeadImportance:
-    """All heads of a network, exactly and approximately, on one set of prompts."""
-    bridge, sign = network.bridge, -prompts.sign
-    pair = (bridge, prompts.clean, prompts.corrupted, prompts.metric)
-    noised = patch_heads(*pair, "noising", mask=prompts.real)
-    mean = Mean(mean_z(bridge, prompts.clean, mask=prompts.real))
-    ablated = ablate_heads(bridge, prompts.clean, prompts.metric, mean, mask=prompts.real)
-
-    def attributed(steps: int) -> Table:
-        found = attribution_patch(*pair, "noising", steps=steps, mask=prompts.real)
-        return _mean(sign * found.change())
-
-    if prompts.aligned:
-        denoising = _mean(-sign * patch_heads(*pair, "denoising", mask=prompts.real).change())
-        whole = float((sign * (noised.corrupted - noised.clean)).double().mean())
-    else:
-        denoising, whole = torch.full(noised.patched.shape[:2], math.nan, dtype=torch.float64), math.nan
-    return HeadImportance(
-        noising=_mean(sign * noised.change()),
-        denoising=denoising,
-        mean_ablation=_mean(sign * ablated.change()),
-        attribution=attributed(1),
-        integrated=attributed(IG_STEPS),
-        whole=whole,
+def noising(network: Network, prompts: HeadPrompts) -> Table:
+    """z of the corrupted run put into the clean one, one head at a time; for text, resample ablation."""
+    found = patch_heads(
+        network.bridge, prompts.clean, prompts.corrupted, prompts.metric, "noising", mask=prompts.real
     )
+    return _damage(prompts, found.change())
 
 
-def _mean(by_prompt: Float[Tensor, "layer head prompt"]) -> Table:
-    return by_prompt.double().mean(-1)
+def denoising(network: Network, prompts: HeadPrompts) -> Table:
+    """How far the clean z lifts the corrupted run; NaN where the metric means nothing on corrupted prompts."""
+    if not prompts.aligned:
+        shape = (network.n_layers, network.bridge.cfg.n_heads)
+        return torch.full(shape, math.nan, dtype=torch.float64)
+    found = patch_heads(
+        network.bridge, prompts.clean, prompts.corrupted, prompts.metric, "denoising", mask=prompts.real
+    )
+    return -_damage(prompts, found.change())
+
+
+def mean_ablation(network: Network, prompts: HeadPrompts) -> Table:
+    """z replaced by its mean over the clean prompts at that position."""
+    mean = Mean(mean_z(network.bridge, prompts.clean, mask=prompts.real))
+    found = ablate_heads(network.bridge, prompts.clean, prompts.metric, mean, mask=prompts.real)
+    return _damage(prompts, found.change())
+
+
+def attribution(network: Network, prompts: HeadPrompts, steps: int) -> Table:
+    """First-order estimate of `noising`; `steps` > 1 integrates gradients. See `attribution_patch`."""
+    found = attribution_patch(
+        network.bridge,
+        prompts.clean,
+        prompts.corrupted,
+        prompts.metric,
+        "noising",
+        steps=steps,
+        mask=prompts.real,
+    )
+    return _damage(prompts, found.change())
+
+
+def _damage(prompts: HeadPrompts, change: Float[Tensor, "layer head prompt"]) -> Table:
+    return (-prompts.sign * change).double().mean(-1)

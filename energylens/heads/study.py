@@ -1,48 +1,80 @@
-"""Everything that claims ask about the heads of one network, measured once."""
+"""Everything that claims ask about the heads of one network, each thing measured once and when it is asked for."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from energylens.heads.gaps import HeadGaps, head_gaps
-from energylens.heads.importance import HeadImportance, head_importance
-from energylens.heads.prompts import head_prompts
+from energylens.heads.importance import attribution, denoising, mean_ablation, noising
+from energylens.heads.prompts import HeadPrompts, head_prompts
 from energylens.metrics.association import permuted_within
 from energylens.models.network import Network
 
 SHUFFLES = 200
+IG_STEPS = 8
+
+Table = Float[Tensor, "layer head"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class HeadStudy:
-    """Gaps and importance, tables [layer, head]; `flat` puts the heads of a table in one row, layer by layer."""
+    """A network's heads on the prompts of its task. Tables are [layer, head]; rows list all heads layer by layer."""
 
-    gaps: HeadGaps
-    importance: HeadImportance
+    network: Network
+    prompts: HeadPrompts
+
+    @cached_property
+    def gaps(self) -> HeadGaps:
+        """All definitions of the gap, and other descriptions of the heads."""
+        return head_gaps(self.network, self.prompts.clean, self.prompts.counted)
+
+    @cached_property
+    def noising(self) -> Table:
+        """Damage by exact patching: what claims call importance, with its sign."""
+        return noising(self.network, self.prompts)
+
+    @cached_property
+    def denoising(self) -> Table:
+        """What each head alone restores of the corrupted run."""
+        return denoising(self.network, self.prompts)
+
+    @cached_property
+    def mean_ablation(self) -> Table:
+        """Damage by mean ablation."""
+        return mean_ablation(self.network, self.prompts)
+
+    @cached_property
+    def gradient(self) -> Table:
+        """Attribution patching: gradient times difference."""
+        return attribution(self.network, self.prompts, steps=1)
+
+    @cached_property
+    def integrated(self) -> Table:
+        """Attribution patching with 8 steps of integrated gradients."""
+        return attribution(self.network, self.prompts, steps=IG_STEPS)
 
     @property
     def layer(self) -> Int[Tensor, " heads"]:
         """Layer of every head."""
-        n_layers, n_heads = self.gaps.entropy.shape
-        return torch.arange(n_layers).repeat_interleave(n_heads)
+        return torch.arange(self.network.n_layers).repeat_interleave(self.network.bridge.cfg.n_heads)
 
     def gap(self, name: str) -> Float[Tensor, " heads"]:
         """One definition of the gap, by the names of `metrics.spectral.GAPS`."""
         return self.gaps.gaps[name].flatten()
 
+    @property
+    def damage(self) -> Float[Tensor, " heads"]:
+        """Causal importance: abs(noising), since a head whose removal helps matters as well."""
+        return self.noising.abs().flatten()
+
     def shuffles(self, seed: int, n: int = SHUFFLES) -> Int[Tensor, "draws heads"]:
         """Index rows that shuffle heads within their layers: what depth alone would give."""
         return permuted_within(self.layer, torch.Generator().manual_seed(seed), n)
 
-    @property
-    def damage(self) -> Float[Tensor, " heads"]:
-        """Causal importance of every head: see `HeadImportance.importance`."""
-        return self.importance.importance.flatten()
-
 
 def study_heads(network: Network, seed: int) -> HeadStudy:
-    """Measure a network's heads on the prompts that `seed` draws."""
-    prompts = head_prompts(network, seed)
-    return HeadStudy(head_gaps(network, prompts.clean, prompts.counted), head_importance(network, prompts))
+    """The heads of a network on the prompts that `seed` draws."""
+    return HeadStudy(network, head_prompts(network, seed))

@@ -164,7 +164,8 @@ def _checked_mean(runner: Runner[Any], batch: Batch, z: MeanZ) -> Float[Tensor, 
     if undefined.any():
         pos = int(undefined.nonzero()[0])
         raise InputError(f"the mean at position {pos} is NaN: no reference prompt has a token there")
-    return z.to(runner.device)
+    # What is left of NaN stands at padding, where it must not spread from keys that no query may see.
+    return z.to(runner.device).nan_to_num()
 
 
 def _drawn(tokens: Tensor, mask: Mask | None, batch: Batch, resample: Resample) -> Int[Tensor, "prompt end"]:

@@ -50,10 +50,7 @@ def attribution_patch(
         with torch.no_grad():
             (run, of_rows), (source_run, _) = into.run(runner, rows), other.run(runner, rows)
             ends.append(torch.stack([of_rows(each.logits[None])[0] for each in (run, source_run)]))
-            real = into.unpadded(rows)
-            gaps = [
-                a - b if real is None else (a - b) * real for a, b in zip(source_run.z, run.z, strict=True)
-            ]
+            gaps = [after - before for after, before in zip(source_run.z, run.z, strict=True)]
         at_once = max(1, batch_limit // len(ends[-1][0]))
         with torch.enable_grad():
             if steps == 1:

@@ -58,7 +58,7 @@ def path_patch(
     for rows in into.parts(batch_limit):
         (run, of_rows), (source_run, _) = into.run(runner, rows), other.run(runner, rows)
         ends.append(torch.stack([of_rows(each.logits[None])[0] for each in (run, source_run)]))
-        written = _written(runner, run, source_run, from_, into, rows)
+        written = _written(runner, run, source_run, from_)
         at_once = max(1, batch_limit // len(ends[-1][0]))
         table = written.new_full((len(from_), len(to), len(ends[-1][0])), torch.nan)
         for column, receiver in enumerate(to):
@@ -82,14 +82,11 @@ def _receiver(runner: Runner[Any], receiver: Receiver) -> Receiver:
 
 
 def _written(
-    runner: Runner[Any], run: Run, source: Run, senders: Sequence[Head], batch: Batch, rows: slice
+    runner: Runner[Any], run: Run, source: Run, senders: Sequence[Head]
 ) -> Float[Tensor, "sender prompt pos d_model"]:
     """What every sender adds to the residual stream of the source run beyond that of the base run."""
-    real, added = batch.unpadded(rows), []
-    for layer, head in senders:
-        more = runner.written(layer, head, (source.z[layer] - run.z[layer])[:, :, head])
-        added.append(more if real is None else more * real[..., 0])
-    return torch.stack(added)
+    gaps = [after - before for after, before in zip(source.z, run.z, strict=True)]
+    return torch.stack([runner.written(layer, head, gaps[layer][:, :, head]) for layer, head in senders])
 
 
 def _through(

@@ -23,6 +23,8 @@ def padded(
     prompts: Sequence[Sequence[int]], token: int, side: Literal["left", "right"] = "left"
 ) -> tuple[Int[Tensor, "prompt pos"], Mask]:
     """Prompts of unequal length as one tensor, filled up with `token` on one side, and its padding mask."""
+    if not prompts:
+        raise InputError("no prompts to fill up")
     length = max(map(len, prompts))
     rows, masks = [], []
     for prompt in prompts:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from energylens.errors import InputError
@@ -65,10 +65,6 @@ class Batch:
             raise InputError(f"batch_limit must be at least 1, got {limit}")
         return [slice(start, start + limit) for start in range(0, len(self.tokens), limit)]
 
-    def unpadded(self, rows: slice) -> Bool[Tensor, "prompt pos 1 1"] | None:
-        """Where there are tokens, to hold against head outputs."""
-        return None if self.mask is None else self.mask[rows][..., None, None]
-
 
 @torch.no_grad()
 def sweep(
@@ -88,8 +84,6 @@ def sweep(
     for rows in batch.parts(limit):
         run, metric = batch.run(runner, rows)
         z = [new.to(old) for new, old in zip(replacements(rows, run), run.z, strict=True)]
-        real = batch.unpadded(rows)
-        z = z if real is None else [torch.where(real, new, old) for new, old in zip(z, run.z, strict=True)]
         base.append(metric(run.logits[None])[0])
         part = base[-1].repeat(len(interventions), 1)
         at_once = max(1, limit // len(base[-1]))

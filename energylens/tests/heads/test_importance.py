@@ -1,13 +1,15 @@
-import math
+import dataclasses
 
 import pytest
 import torch
 
 from energylens.errors import InputError
-from energylens.heads import head_importance, head_prompts, study_heads
+from energylens.heads import head_prompts, study_heads
 from energylens.heads.competence import competence
+from energylens.heads.importance import attribution, denoising, mean_ablation, noising
 from energylens.heads.induction import induction_scores, over_training, repeat_loss_nats
 from energylens.heads.prompts import induction_prompts
+from energylens.interventions import NextTokenLoss, patch_heads
 from energylens.models.network import Network
 from energylens.models.recipe import ModelConfig, Optimiser, TrainNetwork
 from energylens.models.tasks import Induction
@@ -17,48 +19,54 @@ from energylens.tests.models import tiny
 
 
 def test_the_two_wired_heads_do_all_the_damage(wired, circuit):
-    found = head_importance(wired, induction_prompts(wired, 0, 16))
-    for table in (found.noising, found.mean_ablation):
+    prompts = induction_prompts(wired, 0, 16)
+    whole = patch_heads(wired.bridge, prompts.clean, prompts.corrupted, prompts.metric)
+    for measure in (noising, denoising, mean_ablation):
+        table = measure(wired, prompts)
         by_damage = [divmod(i, 4) for i in table.flatten().argsort(descending=True).tolist()]
         assert set(by_damage[:2]) == circuit
         assert float(table.flatten().sort().values[-3]) < 0.01 * float(table.max())
     for head in circuit:
-        assert float(found.noising[head]) == pytest.approx(found.whole, rel=0.02)
+        lost = float((whole.clean - whole.corrupted).mean())
+        assert float(noising(wired, prompts)[head]) == pytest.approx(lost, rel=0.02)
 
 
 def test_a_corruption_of_the_copied_token_does_not_see_the_previous_token_head(wired, circuit):
-    found = head_importance(wired, induction_prompts(wired, 0, 16, corrupt="value")).importance
+    found = noising(wired, induction_prompts(wired, 0, 16, corrupt="value")).abs()
     first, second = sorted(circuit)
     assert found[first] < 1e-3 * found[second]
 
 
 def test_damage_is_positive_for_a_loss_too(wired):
     """The sign of a metric that rises when a network gets worse is turned."""
-    import dataclasses
-
-    from energylens.interventions import NextTokenLoss
-
     prompts = induction_prompts(wired, 0, 8)
     pos, answer = prompts.metric.pos, prompts.metric.correct
     targets = torch.full_like(prompts.clean, -100).scatter(1, pos[:, None], answer[:, None])
     loss = dataclasses.replace(prompts, metric=NextTokenLoss(targets), sign=-1)
-    assert head_importance(wired, loss).noising.max() > 1
-    assert head_importance(wired, loss).whole > 1
+    assert noising(wired, loss).max() > 1
+    assert mean_ablation(wired, loss).max() > 1
 
 
 def test_text_has_no_clean_answer_to_denoise_towards(text_network):
     network, _ = text_network
-    found = head_importance(network, head_prompts(network, 0, n=4))
-    assert found.denoising.isnan().all()
-    assert math.isnan(found.whole)
-    assert found.noising.isfinite().all()
+    prompts = head_prompts(network, 0, n=4)
+    assert denoising(network, prompts).isnan().all()
+    assert noising(network, prompts).isfinite().all()
+
+
+def test_attribution_follows_the_exact_damage_where_the_corruption_is_small(random_ioi):
+    prompts = head_prompts(random_ioi, 0, n=8)
+    exact, estimate = noising(random_ioi, prompts), attribution(random_ioi, prompts, steps=8)
+    assert estimate.shape == exact.shape == (2, 2)
+    assert torch.corrcoef(torch.stack([exact.flatten(), estimate.flatten()]))[0, 1] > 0.9
 
 
 def test_a_study_is_one_row_per_head_layer_by_layer(random_ioi):
     study = study_heads(random_ioi, 1)
     assert study.layer.tolist() == [0, 0, 1, 1]
     assert study.damage.shape == study.gap("b").shape == (4,)
-    assert torch.equal(study.damage.reshape(2, 2), study.importance.noising.abs())
+    assert torch.equal(study.damage.reshape(2, 2), study.noising.abs())
+    assert study.noising is study.noising
     rows = study.shuffles(0, n=20)
     assert torch.equal(study.layer[rows], study.layer.expand(20, -1))
     assert not torch.equal(rows, torch.arange(4).expand(20, -1))

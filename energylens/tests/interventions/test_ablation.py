@@ -145,8 +145,21 @@ def test_means_leave_padding_out(kind):
     assert not none[:, :6].isnan().any()
     with pytest.raises(InputError, match="the mean at position 6 is NaN"):
         ablate_heads(bridge(kind), TOKENS, METRIC, Mean(none))
+    with pytest.raises(InputError, match="the mean at position 6 is NaN"):
+        ablate_heads(bridge(kind), tokens[:3], METRIC.rows(slice(0, 3)), Mean(none), mask=mask[:3])
     found = ablate_heads(bridge(kind), tokens[2:3], METRIC.rows(slice(2, 3)), Mean(none), mask=mask[2:3])
     assert found.change().abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("kind", ["rotary", "gpt2"])
+def test_undefined_means_at_padding_do_no_harm(kind):
+    tokens, mask = TOKENS[:3], torch.ones(3, 8, dtype=torch.bool)
+    mask[:, :2] = False
+    means, last = mean_z(bridge(kind), OTHER[:3], mask=mask), LogitDiff(FIRST[:3], FIRST[:3] + 9)
+    assert means[:, :2].isnan().all()
+    padded_ones = ablate_heads(bridge(kind), tokens, last, Mean(means), mask=mask)
+    expected = ablate_heads(bridge(kind), tokens[:, 2:], last, Mean(mean_z(bridge(kind), OTHER[:3, 2:])))
+    torch.testing.assert_close(padded_ones.ablated, expected.ablated, atol=1e-5, rtol=1e-4)
 
 
 def test_a_permanent_copy_of_the_network_is_untouched():

@@ -76,13 +76,12 @@ def test_second_order_error_for_small_differences(kind):
 def test_many_steps_add_up_to_the_layer(kind):
     """Completeness of integrated gradients: a layer's scores sum to the change of patching all its heads at once."""
     together = ablate_groups(bridge(kind), CORRUPTED, METRIC, LAYERS, Resample(CLEAN)).change()
-    scores = [
-        attribution_patch(bridge(kind), CLEAN, CORRUPTED, METRIC, steps=steps).change().sum(1)
-        for steps in (1, 60)
-    ]
-    error, fine = ((score - together).abs().sum() for score in scores)
-    assert fine < 0.02 * together.abs().sum()
-    assert fine < 0.2 * error
+    errors = []
+    for steps in (1, 10, 20):
+        scores = attribution_patch(bridge(kind), CLEAN, CORRUPTED, METRIC, steps=steps).change().sum(1)
+        errors.append(((scores - together).abs().sum() / together.abs().sum()).item())
+    assert errors[1] < 0.05 * errors[0]
+    assert errors[2] < 0.4 * errors[1]  # midpoints: a quarter
 
 
 @pytest.mark.parametrize("kind", ALL)

@@ -6,10 +6,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from energylens.errors import InputError
+from energylens.errors import EnergylensError, InputError
 from energylens.interventions import KL, LogitDiff, NextTokenLoss, Patched, logits_at, patch_heads
 from energylens.interventions.native import NativeRunner
+from energylens.interventions.native_weights import ACTIVATIONS
 from energylens.interventions.runner import runner_for
+from energylens.interventions.sweep import Intervention, _together
 from energylens.tests.interventions.bridges import (
     ALL,
     N_HEADS,
@@ -190,6 +192,33 @@ def test_which_executor():
     assert all(isinstance(runner_for(bridge(kind)), NativeRunner) == (kind in NATIVE) for kind in ALL)
     with bridge("rotary").hooks(fwd_hooks=[("blocks.0.attn.hook_z", lambda x, hook: 2 * x)]):
         assert not isinstance(runner_for(bridge("rotary")), NativeRunner)
+
+
+def test_which_interventions_share_a_forward():
+    """The range is the first layer's, from the first position that changes in any layer; no change, no forward."""
+    changed = [[[2, 4], [1, 5]], [[], [0, 3]]]
+    groups = [{(0, 0)}, {(0, 0), (1, 1)}, {(0, 1), (0, 0)}, {(1, 0)}, {(1, 1), (1, 0)}, set(), {(0, 0)}]
+    interventions = [Intervention(frozenset(heads)) for heads in groups] + [
+        Intervention(frozenset({(1, 1)}), 3)
+    ]
+    expected = [([0, 6], 0, (2, 5)), ([1], 0, (0, 5)), ([2], 0, (1, 6)), ([4], 1, (0, 4)), ([7], 1, (3, 4))]
+    assert _together(interventions, changed, 2) == expected
+    assert _together(interventions, changed, 1)[:2] == [([0], 0, (2, 5)), ([6], 0, (2, 5))]
+
+
+def test_an_executor_that_computes_something_else_is_an_error(monkeypatch):
+    monkeypatch.setitem(ACTIVATIONS, "gelu", torch.nn.functional.relu)
+    with pytest.raises(EnergylensError, match="differs from the bridge by"):
+        patch_heads(bridge("rotary"), CLEAN, CORRUPTED, LOGIT_DIFF)
+
+
+@pytest.mark.parametrize("kind", ["rotary", "learned"])
+def test_weights_processed_by_transformer_lens(kind):
+    net = native(**NATIVE[kind])
+    before = patch_heads(net, CLEAN, CORRUPTED, LOGIT_DIFF)
+    net.process_weights(fold_ln=True, center_writing_weights=True, center_unembed=True)
+    after = patch_heads(net, CLEAN, CORRUPTED, LOGIT_DIFF)
+    torch.testing.assert_close(after.patched, before.patched, atol=1e-4, rtol=1e-4)
 
 
 def test_hooks_attached_by_the_caller_count():
