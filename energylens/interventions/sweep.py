@@ -1,4 +1,4 @@
-"""Many interventions on many prompts, batched: the one loop behind patching, ablation and path patching."""
+"""Many interventions on many prompts, batched: the one loop behind patching and ablation."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,12 +1,9 @@
-"""Shapes are checked at run time; these networks are so small that threads only wait for each other."""
+"""These networks are so small that threads only wait for each other."""
 
 from collections.abc import Iterator
 
 import pytest
 import torch
-from jaxtyping import install_import_hook
-
-install_import_hook(["energylens.interventions"], "beartype.beartype")
 
 
 @pytest.fixture(autouse=True, scope="package")
