@@ -153,7 +153,7 @@ def test_a_config_of_another_form_is_refused(folder, text):
     ("part", "changes", "message"),
     [
         ("task", {"p": 9}, "prime p, got p = 9"),
-        ("task", {"name": "ioi"}, "unknown task"),
+        ("task", {"name": "sorting"}, "unknown task"),
         ("task", {"p": 1009}, r"d_vocab >= 1013, got 15"),
         ("model", {"n_ctx": 3}, r"n_ctx >= 7, got 3"),
         ("model", {"d_model": "16"}, r"d_model must be a positive integer, got '16'"),

@@ -66,7 +66,7 @@ def test_json_round_trip(p, prompt, readout):
     assert task_from_json(json.loads(json.dumps(task.to_json()))) == task
 
 
-@pytest.mark.parametrize("fields", [{}, {"name": "ioi"}, {"name": "modadd", "q": 3}, None, [1]])
+@pytest.mark.parametrize("fields", [{}, {"name": "sorting"}, {"name": "modadd", "q": 3}, None, [1]])
 def test_json_that_names_no_task_is_refused(fields):
     with pytest.raises(InputError):
         task_from_json(fields)
