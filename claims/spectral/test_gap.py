@@ -2,7 +2,7 @@
 
 import math
 
-from energylens import AtLeast, AtMost, Figure, FisherZ, Gate, HitRate, Measurement, Null, Question, claim
+from energylens import AtMost, Figure, FisherZ, Gate, Measurement, Null, Question, claim
 from energylens.harness.extend import in_full
 from energylens.lab import UNTRAINED, WIRED, needs_network
 
@@ -12,8 +12,7 @@ SOURCE = (
 MODELS = ["induction-2l", "induction-2l-rotary", "ioi-toy", "pygpt-2l"]
 LARGER = [*MODELS, "pygpt-4l"]
 SEEDS, MORE_SEEDS = range(5), range(10)
-GAPS = ["a", "a-raw", "a-prime", "b", "c"]
-DEFINITIONS = [*GAPS, "d"]
+DEFINITIONS = ["a", "a-raw", "a-prime", "b", "c", "d"]
 GATES = ["spectral.competent", "spectral.gauge", Gate("spectral.planted", on=WIRED)]
 THRESHOLD = 0.77
 IMPORTANCE = (
@@ -27,7 +26,12 @@ VARIANTS = (
 QUESTION = Question(
     asks="Does the head with the smallest gap have the highest patching importance, r > .7? On which models, by which "
     "definition, and what is left after depth is taken out?",
-    answered_by=("spectral.weakest-link", "spectral.gap-predicts", "spectral.adds"),
+    answered_by=(
+        "spectral.weakest-link",
+        "spectral.gap-predicts",
+        "spectral.gap-within-layers",
+        "spectral.adds",
+    ),
     words={
         "spectral.weakest-link": {
             "HOLDS": "The head with the smallest gap is the most important one in most networks.",
@@ -40,6 +44,12 @@ QUESTION = Question(
             "HOLDS, by chance too": "r is below -.7, but depth alone or an untrained network gives that as well.",
             "REFUTED": "Gap and importance do not correlate as claimed: r is above -.7.",
             "INCONCLUSIVE": "Whether r reaches -.7 is open.",
+        },
+        "spectral.gap-within-layers": {
+            "HOLDS": "Depth taken out, the correlation stays below -.7.",
+            "HOLDS, by chance too": "Depth taken out, r stays below -.7, but a control gives that as well.",
+            "REFUTED": "Depth taken out, no such correlation is left: r is above -.7.",
+            "INCONCLUSIVE": "Whether r stays below -.7 without depth is open.",
         },
         "spectral.adds": {
             "HOLDS": "Beside depth, output norm and attention entropy, the gap still adds something.",
@@ -139,70 +149,44 @@ def test_gap_predicts(model, variant, seed, lab):
 test_gap_predicts_full = in_full(test_gap_predicts, seeds=MORE_SEEDS, models=LARGER)
 
 
-def hit(study, variant, head):
-    return float(int(head) == int(study.damage.argmax()))
+def left_without_depth(study, variant, damage):
+    """r after the mean of every layer is taken from both; as many points as it has degrees of freedom, plus 2."""
+    from energylens.metrics import association
+
+    r = association.within_group_correlation(study.gap(variant), damage, study.layer)
+    note = "neither varies within its layer" if math.isnan(r) else ""
+    return r, {"heads": len(study.layer) - int(study.layer.max())}, note
 
 
-def random_head(model, variant, seed, lab):
-    import torch
-
+def shuffled_within(model, variant, seed, lab):
     study = lab.heads(model, seed)
-    return Measurement(hit(study, variant, torch.randint(len(study.layer), (), generator=generator(seed))))
-
-
-def random_in_layer(model, variant, seed, lab):
-    import torch
-
-    study = lab.heads(model, seed)
-    layer = study.layer[int(study.damage.argmax())]
-    (others,) = torch.nonzero(study.layer == layer, as_tuple=True)
-    return Measurement(hit(study, variant, others[torch.randint(len(others), (), generator=generator(seed))]))
-
-
-def generator(seed):
-    import torch
-
-    return torch.Generator().manual_seed(seed)
+    values = [left_without_depth(study, variant, study.damage[rows])[0] for rows in study.shuffles(seed)]
+    return Measurement(sum(values) / len(values), beside=left_without_depth(study, variant, study.damage)[1])
 
 
 @claim(
-    "spectral.weakest-link",
-    says="The head with the smallest gap is the head that matters most.",
+    "spectral.gap-within-layers",
+    says="Among the heads of one layer, too, a small gap goes with importance: r < -.7 after depth is taken out.",
     source=SOURCE,
-    reported="'weakest link'; from its own numbers in 0 of 6 layers",
-    holds_when=AtLeast(0.5),
+    stated="restated",
+    holds_when=AtMost(-0.7),
     models=MODELS,
-    variants=GAPS,
+    variants=DEFINITIONS,
     seeds=SEEDS,
-    statistic=HitRate(),
+    statistic=FisherZ(points="heads"),
     controls=[
-        Null("random-head", "a head drawn at random: 1 / n_heads", measure=random_head),
-        Null(
-            "random-in-layer",
-            "a head drawn at random from the layer of the most important one: what knowing the depth gives",
-            measure=random_in_layer,
-        ),
+        Null("shuffled", "importance shuffled within layers: nothing left to find", measure=shuffled_within),
         UNTRAINED,
     ],
     gates=GATES,
-    unit="share of seeds",
-    note=IMPORTANCE + VARIANTS,
+    unit="r within layers",
+    note="Both are taken as deviations from their layer's mean. " + IMPORTANCE + VARIANTS,
     needs=needs_network,
 )
-def test_weakest_link(model, variant, seed, lab):
+def test_gap_within_layers(model, variant, seed, lab):
     study = lab.heads(model, seed)
-    smallest = int(study.gap(variant).argmin())
-    rank = int((study.damage > study.damage[smallest]).sum()) + 1
-    same_layer = int((study.layer == study.layer[int(study.damage.argmax())]).sum())
-    return Measurement(
-        hit(study, variant, smallest),
-        unit="share of seeds",
-        beside={
-            "rank in importance of the smallest gap": rank,
-            "chance": 1 / len(study.layer),
-            "chance knowing the layer": 1 / same_layer,
-        },
-    )
+    r, beside, note = left_without_depth(study, variant, study.damage)
+    return Measurement(r, unit="r within layers", beside=beside, note=note)
 
 
-test_weakest_link_full = in_full(test_weakest_link, seeds=MORE_SEEDS, models=LARGER)
+test_gap_within_layers_full = in_full(test_gap_within_layers, seeds=MORE_SEEDS, models=LARGER)
