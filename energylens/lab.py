@@ -290,7 +290,9 @@ def open_store(url: str | None) -> Store:
 
 def needs_network(lab: Lab, model: str, variant: str, seed: int) -> Iterable[Recipe]:
     """For claims whose seeds are the network's."""
-    return [lab.recipe(model, seed)]
+    recipe = lab.recipe(model, seed)
+    reads_text = getattr(recipe, "task_name", "") == Text.name
+    return [recipe, PythonText()] if reads_text else [recipe]
 
 
 def needs_saes(*kinds: str) -> Callable[[Lab, str, str, int], Iterable[Recipe]]:

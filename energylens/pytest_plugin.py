@@ -85,10 +85,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         cases = metafunc.config.stash[SESSION].declare(Declared(claim, metafunc.function))
     except EnergylensError as error:
         raise pytest.Collector.CollectError(str(error)) from None
+    if claim.extends and not _asked_for_full_size(metafunc.config):
+        cases = []
     if "claim_case" not in metafunc.fixturenames:
         metafunc.fixturenames.append("claim_case")
     marked = [pytest.param(case, id=case.id, marks=getattr(pytest.mark, claim.tier)) for case in cases]
     metafunc.parametrize("claim_case", marked, indirect=True)
+
+
+def _asked_for_full_size(config: pytest.Config) -> bool:
+    """A claim at full size runs for hours: only where -m, -k or a node id says `full` is it collected at all."""
+    return any("full" in text for text in (config.option.markexpr, config.option.keyword, *config.args))
 
 
 def _refuse_xfail(metafunc: pytest.Metafunc, claim: Claim) -> None:
@@ -101,7 +108,7 @@ def _refuse_xfail(metafunc: pytest.Metafunc, claim: Claim) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Drop the placeholders that pytest makes for claims that this session checks on no model."""
+    """Drop the placeholders that pytest makes for claims of which this session collects no case."""
     items[:] = [item for item in items if claim_of(getattr(item, "obj", None)) is None or case_of(item)]
 
 

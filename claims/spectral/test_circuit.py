@@ -1,5 +1,7 @@
 """A circuit for indirect objects: found on training prompts, tested on held-out ones."""
 
+import math
+
 from energylens import AtLeast, AtMost, Figure, Measurement, Null, Within, claim
 from energylens.harness.extend import in_full
 from energylens.lab import UNTRAINED, needs_network
@@ -13,7 +15,7 @@ PARTS = {
 }
 
 
-def tested(network, seed, circuit):
+def on_held_out_prompts(network, seed, circuit):
     """The four parts on held-out prompts."""
     from energylens.heads.circuit import heads_of, kept, random_circuits, removal_costs, share_beaten
     from energylens.heads.prompts import ioi_prompts
@@ -47,8 +49,10 @@ def random_circuit(model, seed, lab):
 
     network = lab.network(model, seed)
     circuit = found_in(network, seed)
-    (other,) = random_circuits(heads_of(network), circuit, 1, seed)
-    return Measurement(tested(network, seed, other)[0])
+    others = random_circuits(heads_of(network), circuit, 1, seed)
+    if not others:
+        return Measurement(dict.fromkeys(PARTS, math.nan), note="the circuit is all heads: there is no other")
+    return Measurement(on_held_out_prompts(network, seed, others[0])[0])
 
 
 @claim(
@@ -70,9 +74,7 @@ def random_circuit(model, seed, lab):
     note="Heads outside the circuit take their output from the ABC prompt. Faithful: the share of the logit difference "
     "that the circuit keeps. Found greedily: heads are added until 90 % is kept, then those that cost at most "
     "5 % are dropped.",
-    figure=Figure(
-        kind="graph", title="IOI circuit; an edge is the share of the logit difference that passes there"
-    ),
+    figure=Figure(kind="graph", title="IOI circuit: edges are shares of the logit difference"),
     needs=needs_network,
 )
 def test_circuit(model, seed, lab):
@@ -82,7 +84,7 @@ def test_circuit(model, seed, lab):
 
     network = lab.network(model, seed)
     circuit = found_in(network, seed)
-    parts, costs = tested(network, seed, circuit)
+    parts, costs = on_held_out_prompts(network, seed, circuit)
     swapped = kept(network, ioi_prompts(network, seed, corrupt="swap"), [circuit])
     graph = {} if lab.is_swapped else circuit_graph(network, ioi_prompts(network, seed), circuit, costs)
     return Measurement(

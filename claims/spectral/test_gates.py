@@ -98,7 +98,7 @@ def test_planted(model, seed, lab):
     competence=True,
     unit="score / score required",
     note="Required on held-out inputs: 90 % of repeated tokens predicted; IO above S in 98 % of prompts with held-out "
-    "name pairs; 2.2 bits per byte of text (token frequencies alone give about 2.9).",
+    "name pairs; 2.2 bits per byte of text (token frequencies alone give about 2.8).",
     needs=needs_network,
 )
 def test_competent(model, seed, lab):

@@ -21,15 +21,19 @@ IMPORTANCE = (
 
 
 def ratio(gap, damage):
+    """NaN where one group is empty, or one of them does no damage at all."""
     from energylens.metrics import association
 
-    return association.group_ratio(damage, gap, THRESHOLD)
+    found = association.group_ratio(damage, gap, THRESHOLD)
+    return found if found > 0 else math.nan
 
 
 def shuffled_ratio(model, seed, lab):
     study = lab.heads(model, seed)
-    logs = [math.log(ratio(study.gap("a"), study.damage[rows])) for rows in study.shuffles(seed)]
-    return Measurement(math.exp(sum(logs) / len(logs)))
+    ratios = [ratio(study.gap("a"), study.damage[rows]) for rows in study.shuffles(seed)]
+    if any(math.isnan(one) for one in ratios):
+        return Measurement(math.nan, note="one side of the threshold is empty")
+    return Measurement(math.exp(sum(map(math.log, ratios)) / len(ratios)))
 
 
 @claim(

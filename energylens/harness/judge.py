@@ -58,7 +58,7 @@ def judge(
     )  # fmt: skip
     if claim.role == "gate":
         return _judge_gate(claim, verdict, measured, nulls or {})
-    broken = _broken_gate(gates, len(measured), len(kept))
+    broken = _broken_gate(gates, len(measured), excluded)
     parts = judge_parts(claim, list(kept.values())) if kept else ()
     if broken:
         return replace(verdict, reason=broken, parts=parts)
@@ -170,11 +170,15 @@ def _qualifiers(
     return tuple(found)
 
 
-def _broken_gate(gates: Sequence[GateResult], declared: int, kept: int) -> str:
-    """Why the gates forbid a verdict, or the empty string."""
+def _broken_gate(gates: Sequence[GateResult], declared: int, excluded: Sequence[int]) -> str:
+    """Why the gates forbid a verdict, or the empty string. Seeds that are not competent are asked for nothing else."""
+    kept = declared - len(excluded)
     for gate in gates:
-        if gate.failed and not gate.competence:
-            return f"gate {gate.claim} failed on {gate.model} seeds {', '.join(map(str, gate.failed))}"
+        if gate.unnoticed:
+            return f"gate {gate.claim} lets its broken instrument {gate.unnoticed} pass"
+        wrong = [seed for seed in gate.failed if seed not in excluded]
+        if wrong and not gate.competence:
+            return f"gate {gate.claim} failed on {gate.model} seeds {', '.join(map(str, wrong))}"
     if kept < COMPETENT_SHARE * declared:
         failed = ", ".join(gate.claim for gate in gates if gate.competence and gate.failed)
         return f"only {kept} of {declared} seeds are competent ({failed})"

@@ -60,15 +60,18 @@ class FisherZ:
     points: name of the number `beside` each measurement that counts the points behind r ("heads"); z then loses its
     bias r / (2 (points - 1)), which is too kind to large r near a boundary: name it wherever r is over fewer than some
     50 points. Nulls that bring a body of their own give it too. |r| = 1 counts as 1 - 1e-6 (`energylens.stats.scale`).
+    ranks: r is Spearman's; 1 then counts as halfway between 1 and the next value that so many points allow.
     """
 
     points: str = ""
+    ranks: bool = False
 
     @property
     def describes(self) -> str:
         """See `Statistic`."""
         bias = f", corrected for the bias of r over so many {self.points}" if self.points else ""
-        return f"mean over seeds of Fisher's z{bias}, t interval"
+        ranks = " of rank correlations" if self.ranks else ""
+        return f"mean over seeds of Fisher's z{ranks}{bias}, t interval"
 
     def summarise(self, part: str, measurements: Sequence[Measurement]) -> Summary:
         """See `Statistic`. Raises InputError, naming the part, for |r| > 1 or a number of points below 4."""
@@ -76,7 +79,7 @@ class FisherZ:
 
         with _naming(part):
             points = _beside(self.points, measurements) if self.points else None
-            return Summary(fisher_z_interval(_values(part, measurements), points))
+            return Summary(fisher_z_interval(_values(part, measurements), points, ranks=self.ranks))
 
 
 @dataclass(frozen=True)

@@ -56,14 +56,18 @@ class NullResult:
 
 @dataclass(frozen=True)
 class GateResult:
-    """One gate of a claim: the value of every seed and whether it passed."""
+    """One gate of a claim: the value of every seed and whether it passed.
+
+    unnoticed: broken instruments, by name, that the gate lets pass; then it says nothing about any seed.
+    """
 
     claim: str
     model: str
     region: str
     competence: bool
     values: dict[str, float]
-    failed: tuple[int, ...]
+    failed: tuple[int, ...] = ()
+    unnoticed: str = ""
 
 
 @dataclass(frozen=True)

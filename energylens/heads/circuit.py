@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from itertools import combinations
-from math import comb
+from math import comb, isnan
 
 import torch
 from jaxtyping import Float
@@ -53,7 +53,7 @@ def discover(network: Network, prompts: HeadPrompts) -> Circuit:
     """A small circuit that keeps FAITHFUL of the metric on these prompts.
 
     Greedy: add the head that raises f most until f >= FAITHFUL; then drop, weakest first, members whose removal
-    costs at most NEEDED. The order of equal heads is layer by layer.
+    costs at most NEEDED, as long as f stays there. The order of equal heads is layer by layer.
     """
     circuit: list[Head] = []
     rest = heads_of(network)
@@ -70,9 +70,11 @@ def discover(network: Network, prompts: HeadPrompts) -> Circuit:
     while len(circuit) > 1:
         costs = removal_costs(network, prompts, circuit)
         weakest = int(costs.argmin())
-        if costs[weakest] > NEEDED:
+        left = share - float(costs[weakest])
+        if costs[weakest] > NEEDED or left < FAITHFUL:
             break
         circuit.pop(weakest)
+        share = left
     return frozenset(circuit)
 
 
@@ -100,8 +102,8 @@ def random_circuits(heads: Sequence[Head], circuit: Circuit, n: int, seed: int) 
 
 
 def share_beaten(own: float, others: Float[Tensor, " circuit"]) -> float:
-    """Share of circuits that are less faithful: f further from 1; ties count half. NaN if there are none."""
-    if not len(others):
+    """Share of circuits that are less faithful: f further from 1; ties count half. NaN if there are none, or f is."""
+    if not len(others) or isnan(own) or others.isnan().any():
         return float("nan")
     distance, theirs = abs(1 - own), (1 - others).abs()
     return float(((theirs > distance).double() + 0.5 * (theirs == distance).double()).mean())

@@ -20,7 +20,7 @@ def circuit_graph(
     An edge is the share of the metric that is lost when the receiver alone reads what the sender writes on the
     corrupted prompts (`path_patch`, noising): m(clean) - m(patched), over m(clean) - m(corrupted). Into a head it
     is the largest, in absolute value, of the paths into its queries, keys and values.
-    costs: what each member's removal costs, the node's weight.
+    costs: what each member's removal costs, the node's weight; that of the logits is 1, the whole metric.
     """
     members = sorted(circuit)
     receivers: list[Receiver] = [(layer, head, kind) for layer, head in members for kind in INPUTS]
@@ -41,7 +41,7 @@ def circuit_graph(
         "nodes": [*map(_name, members), LOGITS],
         "x": [*(float(head) for _, head in members), (network.bridge.cfg.n_heads - 1) / 2],
         "y": [*(float(layer) for layer, _ in members), float(network.n_layers)],
-        "weights": [*(costs[head] for head in members), max(costs.values())],
+        "weights": [*(costs[head] for head in members), 1.0],
         "edges": edges,
     }
 

@@ -1,6 +1,7 @@
 """The gauge test: does a gap describe the network, or the coordinates that its heads happen to use?"""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 
 import torch
@@ -41,9 +42,11 @@ def gauge_test(
 def gauge_violation(found: Mapping[str, float]) -> float:
     """The worst of three ratios, each at most 1 if the test is passed: logits and a-prime over 1e-8, .5 over a's share.
 
-    inf if no head's gap of the keys changes.
+    inf if no head's gap of the keys changes; NaN if anything is.
     """
     share = found["a changed"]
+    if any(math.isnan(number) for number in found.values()):
+        return math.nan
     return max(
         found["logits"] / TOLERANCE, found["a-prime"] / TOLERANCE, 0.5 / share if share else float("inf")
     )

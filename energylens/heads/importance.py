@@ -57,5 +57,19 @@ def attribution(network: Network, prompts: HeadPrompts, steps: int) -> Table:
     return _damage(prompts, found.change())
 
 
+def difference(network: Network, prompts: HeadPrompts) -> Table:
+    """Mean over prompts of |z_corrupted - z_clean| over all real positions: no causal effect, only its size."""
+    names = [f"blocks.{layer}.attn.hook_z" for layer in range(network.n_layers)]
+    clean, corrupted = (
+        network.run(names, side, pos=slice(None)) for side in (prompts.clean, prompts.corrupted)
+    )
+    real = prompts.real[..., None, None]
+    rows = [
+        ((corrupted[name] - clean[name]) * real).double().square().sum((1, 3)).sqrt().mean(0)
+        for name in names
+    ]
+    return torch.stack(rows)
+
+
 def _damage(prompts: HeadPrompts, change: Float[Tensor, "layer head prompt"]) -> Table:
     return (-prompts.sign * change).double().mean(-1)

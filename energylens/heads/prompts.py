@@ -16,7 +16,7 @@ from energylens.models.network import Network
 from energylens.models.tasks import IOI, Induction, Text
 from energylens.models.tasks.text import TextOnCorpus
 
-N_PROMPTS = 64
+N_PROMPTS = 256
 N_WINDOWS = 32
 PROMPT_STREAM = 2
 
@@ -41,7 +41,7 @@ class HeadPrompts:
 
 
 def head_prompts(network: Network, seed: int, n: int | None = None) -> HeadPrompts:
-    """n prompts of the network's task, 64 by default (32 windows of text), on held-out inputs.
+    """n prompts of the network's task, 256 by default (32 windows of text), on held-out inputs.
 
     Errors: InputError for a task without prompts.
     """

@@ -8,13 +8,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from energylens.heads.gaps import HeadGaps, head_gaps
-from energylens.heads.importance import attribution, denoising, mean_ablation, noising
+from energylens.heads.importance import attribution, denoising, difference, mean_ablation, noising
 from energylens.heads.prompts import HeadPrompts, head_prompts
 from energylens.metrics.association import permuted_within
 from energylens.models.network import Network
 
 SHUFFLES = 200
-IG_STEPS = 8
+IG_STEPS = 4
 
 Table = Float[Tensor, "layer head"]
 
@@ -47,13 +47,18 @@ class HeadStudy:
         return mean_ablation(self.network, self.prompts)
 
     @cached_property
+    def difference(self) -> Table:
+        """How far z differs between clean and corrupted prompts: what attribution knows without a gradient."""
+        return difference(self.network, self.prompts)
+
+    @cached_property
     def gradient(self) -> Table:
         """Attribution patching: gradient times difference."""
         return attribution(self.network, self.prompts, steps=1)
 
     @cached_property
     def integrated(self) -> Table:
-        """Attribution patching with 8 steps of integrated gradients."""
+        """Attribution patching with 4 steps of integrated gradients."""
         return attribution(self.network, self.prompts, steps=IG_STEPS)
 
     @property

@@ -79,7 +79,9 @@ def transferred_gain(
     extra: Float[Tensor, "network n q"],
     held_out: int,
 ) -> float:
-    """R^2 on one network of least squares fitted on the others, with base + extra minus base alone.
+    """R^2 on one network of least squares fitted on the others: base + extra, minus base alone or 0 if that is more.
+
+    A base that predicts worse than nothing is not a rival to be praised for beating.
 
     Every column and y are standardised within each network (a constant column becomes 0), so that scales need not
     transfer; R^2 = 1 - squared error / sum of squares of the standardised y. Negative where the extra columns
@@ -89,9 +91,8 @@ def transferred_gain(
     others = [i for i in range(len(y)) if i != held_out]
     if not others or not y[held_out].any() or not y[others].any():
         return math.nan
-    return _transferred(y, torch.cat([base, extra], dim=-1), others, held_out) - _transferred(
-        y, base, others, held_out
-    )
+    alone = _transferred(y, base, others, held_out)
+    return _transferred(y, torch.cat([base, extra], dim=-1), others, held_out) - max(alone, 0.0)
 
 
 def group_ratio(values: Float[Tensor, " n"], scores: Float[Tensor, " n"], cut: float) -> float:

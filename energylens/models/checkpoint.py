@@ -2,8 +2,8 @@
 
 config.json = {"model": {fields of transformer_lens' TransformerBridgeConfig}, "task": {"name": "modadd", "p":
 113}}. Weights are a bridge's state dict, or an older property-style one of TransformerLens
-(`blocks.0.attn.W_Q`), which is converted. Importing this module does not import torch: files are found and
-hashed and their config checked first, weights when built.
+(`blocks.0.attn.W_Q`), which is converted. A "split_seed" in it says which inputs were held out of training. Importing
+this module does not import torch: files are found and hashed and their config checked first, weights when built.
 """
 
 from __future__ import annotations
@@ -61,7 +61,9 @@ class LoadCheckpoint(Recipe):
                 raise InputError(f"{folder / file} has changed since it was matched; start again")
         config, task = read_config(folder)
         tensors = _load_weights(folder / WEIGHTS, config)
-        meta = {"name": self.name, "seed": self.seed, "config": config, "task": task.to_json()}
+        document = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        split = {"split_seed": document["split_seed"]} if "split_seed" in document else {}
+        meta = {"name": self.name, "seed": self.seed, "config": config, "task": task.to_json()} | split
         return Artifact({key: tensor.numpy() for key, tensor in tensors.items()}, meta)
 
 
@@ -146,6 +148,8 @@ def export_checkpoint(network: Network, folder: Path | str) -> Path:
         {key: tensor.contiguous() for key, tensor in network.bridge.state_dict().items()}, folder / WEIGHTS
     )
     document = {"model": dict(network.meta["config"]), "task": network.task.to_json()}
+    if "split_seed" in network.meta:
+        document["split_seed"] = network.meta["split_seed"]
     (folder / CONFIG).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     return folder
 

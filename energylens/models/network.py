@@ -11,13 +11,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from energylens.errors import InputError
+from energylens.models.recipe import SNAPSHOTS
 from energylens.models.tasks import ModularAddition, Task, task_from_json
 from energylens.store.recipe import Artifact
 
 if TYPE_CHECKING:
     import transformer_lens.model_bridge
-
-SNAPSHOTS = "snapshots/"
 
 # Hook points whose activations carry a head axis before the query position.
 PER_HEAD = ("hook_pattern", "hook_attn_scores")

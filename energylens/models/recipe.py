@@ -17,6 +17,9 @@ from energylens.store.recipe import Artifact, Progress, Recipe
 
 Autocast = Literal["bf16", "fp32"]
 
+SNAPSHOTS = "snapshots/"
+"""Weights of step 300 are stored under `snapshots/300/<name>`."""
+
 
 @cache
 def fastest_autocast() -> Autocast:

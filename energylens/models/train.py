@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from energylens.errors import EnergylensError
-from energylens.models.recipe import Muon, TrainNetwork
+from energylens.models.recipe import SNAPSHOTS, Muon, TrainNetwork
 from energylens.models.tasks.base import Task
 from energylens.models.threads import torch_threads
 from energylens.models.transformer import Transformer
@@ -20,7 +20,6 @@ from energylens.store.recipe import JSON, Artifact, Progress
 RECORDS = 20
 RECORD_EVERY = 50
 EVALUATED_AT_ONCE = 1024
-SNAPSHOT = "snapshots/{step}/{name}"
 Curve = dict[str, int | float]
 
 
@@ -135,7 +134,7 @@ def _keep(tensors: dict[str, np.ndarray], recipe: TrainNetwork, network: Transfo
     """Copy the weights of a step that the recipe names."""
     if step in recipe.snapshots:
         state = network.state_dict()
-        tensors |= {SNAPSHOT.format(step=step, name=name): state[name].numpy().copy() for name in state}
+        tensors |= {f"{SNAPSHOTS}{step}/{name}": state[name].numpy().copy() for name in state}
 
 
 def _meta(recipe: TrainNetwork, task: Task, curves: list[Curve], seconds: float) -> dict[str, JSON]:

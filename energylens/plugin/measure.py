@@ -86,12 +86,17 @@ class Measurer:
         ((part, region),) = declared.claim.regions.items()
         values: dict[str, float] = {}
         failed: set[int | None] = set()
+        unnoticed: set[str] = set()
         for each in gate_cases(gate, declared.claim, case, seeds):
             value = self.measure(each, declared.body).value[part]  # type: ignore[index]
             values[f"{each.variant} {each.seed}".strip()] = value
             if not region.contains(value):
                 failed |= set(seeds) if conditional else {each.seed}
+            for null in declared.claim.nulls if declared.claim.role == "gate" else ():
+                sabotaged = self.measure(replace(each, null=null.name), declared.body)
+                if region.contains(sabotaged.value[part]):  # type: ignore[index]
+                    unnoticed.add(null.name)
         return GateResult(
             gate.claim, gate.on or case.model, str(region), declared.claim.competence, values,
-            failed=tuple(seed for seed in seeds if seed in failed),
+            failed=tuple(seed for seed in seeds if seed in failed), unnoticed=", ".join(sorted(unnoticed)),
         )  # fmt: skip

@@ -24,15 +24,25 @@ def answers(results: JSON, found: Sequence[Entry]) -> list[dict[str, Any]]:
 
 def _answers(question: JSON, by_id: Mapping[str, Entry]) -> dict[str, Any]:
     """A question none of whose claims was selected is told as such, without a list of what did not run."""
-    asked = [by_id[name] for name in question["answered_by"] if name in by_id]
+    asked = [_at_its_size(by_id, name) for name in question["answered_by"] if name in by_id]
     selected = any(verdict["reason"] != NOT_SELECTED for entry in asked for verdict in entry.verdicts)
     return {
         "asks": question["asks"],
-        "claims": [_answer(entry, question["words"].get(entry.id, {})) for entry in asked]
+        "claims": [
+            _answer(entry, question["words"].get(entry.claim.get("extends") or entry.id, {}))
+            for entry in asked
+        ]
         if selected
         else [],
         "missing": [name for name in question["answered_by"] if name not in by_id],
     }
+
+
+def _at_its_size(by_id: Mapping[str, Entry], name: str) -> Entry:
+    """The claim itself, or the same claim at full size where only that was measured."""
+    larger = [entry for entry in by_id.values() if entry.claim.get("extends") == name]
+    measured = any(verdict["reason"] != NOT_SELECTED for verdict in by_id[name].verdicts)
+    return by_id[name] if measured or not larger else larger[0]
 
 
 def _answer(entry: Entry, words: JSON) -> dict[str, Any]:

@@ -236,3 +236,20 @@ def test_a_broken_instrument_that_passes_once_makes_the_gate_invalid():
     )
     assert verdict.word is Word.INVALID
     assert verdict.reason.endswith("so does the broken instrument nothing")
+
+
+def gated(*gates):
+    return judge(declare(gates=["toy.gate"]), "dice", "", measured(*LARGE), gates=gates)
+
+
+def test_a_gate_that_lets_its_broken_instrument_pass_forbids_the_verdict():
+    passed = GateResult("toy.gate", "dice", ">= 1", False, {"0": 2.0}, unnoticed="sabotage")
+    assert gated(passed).word is Word.INVALID
+    assert gated(passed).reason == "gate toy.gate lets its broken instrument sabotage pass"
+
+
+def test_seeds_that_are_not_competent_are_asked_for_nothing_else():
+    competence = GateResult("toy.can", "dice", ">= 1", True, {"2": 0.0}, failed=(2,))
+    instrument = GateResult("toy.gate", "dice", ">= 1", False, {"2": 0.0}, failed=(2,))
+    assert gated(competence, instrument).word is Word.HOLDS
+    assert gated(instrument).word is Word.INVALID

@@ -227,7 +227,7 @@ def r2_elsewhere(y, columns, held_out):
 def test_gain_agrees_with_a_fit_on_the_other_networks(seed, held_out):
     y, base, extra = normal(4, 8, seed=seed), normal(4, 8, 2, seed=seed + 1), normal(4, 8, 1, seed=seed + 2)
     both = torch.cat([base, extra], dim=-1)
-    expected = r2_elsewhere(y, both, held_out) - r2_elsewhere(y, base, held_out)
+    expected = r2_elsewhere(y, both, held_out) - max(r2_elsewhere(y, base, held_out), 0)
     assert transferred_gain(y, base, extra, held_out) == pytest.approx(expected, abs=1e-8)
 
 
@@ -239,6 +239,14 @@ def test_known_gains():
     assert transferred_gain(turned[..., 0], noise[..., :0], x, 0) == pytest.approx(
         -3
     )  # (1 - (-1))^2 - 1, misled
+
+
+def test_a_bad_base_is_no_merit_of_the_extra_column():
+    x, useless = normal(3, 8, 1), normal(3, 8, 1, seed=4)
+    y = torch.cat([-x[:1], x[1:]])[..., 0]  # what holds elsewhere misleads on the held-out network
+    assert transferred_gain(y, x, useless, 0) < -1
+    base_only = transferred_gain(y, useless[..., :0], x, 0)
+    assert base_only == pytest.approx(-3)
 
 
 @given(SEEDS, st.floats(1e-3, 1e3))

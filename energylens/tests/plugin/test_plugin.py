@@ -340,3 +340,22 @@ def test_a_project_without_claims_is_left_alone(pytester):
     pytester.runpytest().assert_outcomes(passed=1)
     assert not (pytester.path / "reports").exists()
     assert not (pytester.path / ".energylens").exists()
+
+
+def test_a_claim_at_full_size_is_collected_when_it_is_asked_for(project):
+    larger = """
+from energylens.harness.extend import in_full
+test_large_full = in_full(test_large, seeds=range(6))
+"""
+    (project.path / "claims" / "test_mean.py").write_text(MEAN + larger)
+    plain = project.runpytest("claims", "-k", "large", "--ledger=ignore")
+    plain.stdout.no_fnmatch_line("*dice.large-full*")
+    assert "dice.large-full" not in {
+        claim["id"] for claim in results(project, ".energylens/last-run")["claims"]
+    }
+    project.runpytest("claims", "-m", "full", "--ledger=ignore")
+    found = results(project, ".energylens/last-run")
+    by_id = {claim["id"]: claim for claim in found["claims"]}
+    assert by_id["dice.large-full"]["extends"] == "dice.large"
+    seeds = {case["seed"] for case in found["cases"] if case["claim"] == "dice.large-full"}
+    assert seeds == set(range(6))

@@ -186,3 +186,33 @@ def test_the_vectorised_coverage_speaks_of_the_functions():
     found = [fisher_z_interval(seeds, [8] * 5) for seeds in r]
     np.testing.assert_allclose([one.high for one in found], np.tanh(z.mean(axis=1) + halves), rtol=1e-12)
     np.testing.assert_allclose([scaled(one, one.estimate)[0] for one in found], z.mean(axis=1), rtol=1e-9)
+
+
+def largest_below_one(m):
+    return 1 - 12 / (m * (m**2 - 1))
+
+
+@pytest.mark.parametrize("m", [5, 8, 16])
+def test_a_perfect_ranking_counts_as_halfway_to_the_next_one(m):
+    points = [m, m]
+    perfect = fisher_z_interval([1.0, 1.0], points, ranks=True).estimate
+    halfway = fisher_z_interval([1 - 6 / (m * (m**2 - 1))] * 2, points).estimate
+    assert perfect == pytest.approx(halfway, abs=2e-3)  # the bias is taken at r itself
+    swapped = stats.spearmanr(np.arange(m), np.r_[1, 0, np.arange(2, m)]).statistic
+    assert swapped == pytest.approx(largest_below_one(m))
+
+
+def test_a_better_ranking_does_not_make_a_claim_worse():
+    """Five seeds on eight heads: raising one to a perfect 1 once moved the lower end from .948 to .651."""
+    good = [0.976, 0.952, 0.976, 0.976, 0.952]
+    better = [0.976, 0.952, 1.0, 0.976, 0.952]
+    points = [8] * 5
+    before, after = (fisher_z_interval(r, points, ranks=True) for r in (good, better))
+    assert after.estimate > before.estimate
+    assert after.low > 0.94
+    assert fisher_z_interval(better, points).low < 0.7
+
+
+def test_rank_correlations_need_the_number_of_points():
+    with pytest.raises(InputError, match="number of points"):
+        fisher_z_interval([0.5, 0.6], ranks=True)
