@@ -155,8 +155,8 @@ class Lab:
 
         return self._remember(("network", key_of(recipe)), load)
 
-    def snapshots(self, model: str, seed: int) -> dict[int, Network]:
-        """The network at the steps of its training that its recipe kept; empty where none were."""
+    def snapshots(self, model: str, seed: int) -> Iterable[tuple[int, Network]]:
+        """(step, network) at the steps of its training that its recipe kept; use each before asking for the next."""
         from energylens.models.network import Network
 
         return Network.snapshots_from(self.artifact(self.recipe(model, seed)))

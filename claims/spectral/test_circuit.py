@@ -6,7 +6,7 @@ from energylens import AtLeast, AtMost, Figure, Measurement, Null, Within, claim
 from energylens.harness.extend import in_full
 from energylens.lab import UNTRAINED, needs_network
 
-N_RANDOM = 100
+N_RANDOM = 30
 PARTS = {
     "faithful": Within(0.8, 1.2),
     "complement keeps": AtMost(0.2),

@@ -42,7 +42,7 @@ def test_gauge(model, seed, lab):
     return gauge(lab, model, seed, wrong=False)
 
 
-def separation(lab, seed, corrupt):
+def separation(lab, seed, corrupt, n=64):
     """Smallest importance among the two wired heads over the largest among the others."""
     import torch
 
@@ -50,7 +50,7 @@ def separation(lab, seed, corrupt):
     from energylens.heads.prompts import induction_prompts
 
     network = lab.network(WIRED, seed)
-    importance = noising(network, induction_prompts(network, seed, corrupt=corrupt)).abs()
+    importance = noising(network, induction_prompts(network, seed, n, corrupt)).abs()
     wired = torch.zeros_like(importance, dtype=torch.bool)
     for layer, head in lab.recipe(WIRED, seed).circuit:
         wired[layer, head] = True

@@ -53,7 +53,7 @@ def gain(lab, model, variant, seed, shuffled=None):
 
 
 def shuffled_gap(model, variant, seed, lab):
-    shuffles = [lab.heads(model, each).shuffles(each, n=50) for each in fitted_and_own(lab, model, seed)]
+    shuffles = [lab.heads(model, each).shuffles(each, n=20) for each in fitted_and_own(lab, model, seed)]
     values = [gain(lab, model, variant, seed, rows) for rows in zip(*shuffles, strict=True)]
     return Measurement(sum(values) / len(values))
 
@@ -70,7 +70,7 @@ def shuffled_gap(model, variant, seed, lab):
     controls=[
         Null(
             "shuffled-gap",
-            "the gap shuffled within layers, mean of 50: a useless predictor",
+            "the gap shuffled within layers, mean of 20: a useless predictor",
             measure=shuffled_gap,
         ),
         UNTRAINED,

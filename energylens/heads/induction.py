@@ -1,6 +1,6 @@
 """Induction scores of heads, at the end of training and on the way there."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import cast
 
 import torch
@@ -25,20 +25,20 @@ def induction_scores(network: Network, seed: int, n: int) -> Float[Tensor, "laye
     return torch.stack([spectral.induction_score(patterns[name], sequences.period) for name in names])
 
 
-def over_training(snapshots: Mapping[int, Network], final: Network, seed: int) -> dict[str, list[float]]:
+def over_training(
+    snapshots: Iterable[tuple[int, Network]], final: Network, seed: int
+) -> dict[str, list[float]]:
     """Series over training steps: best induction score, repeat loss in nats, and gaps a and a' of one head.
 
     That head is the one with the highest score at the end of training. Empty without snapshots.
     """
-    if not snapshots:
-        return {}
     scores = induction_scores(final, seed, FOLLOWED)
     layer, head = divmod(int(scores.argmax()), scores.shape[1])
     prompts = induction_prompts(final, seed, FOLLOWED)
     found: dict[str, list[float]] = {
         name: [] for name in ("step", "induction score", "repeat loss, nats", "gap a", "gap a-prime")
     }
-    for step, network in sorted(snapshots.items()):
+    for step, network in snapshots:
         names = [f"blocks.{layer}.attn.{hook}" for hook in ("hook_q", "hook_k")]
         q, k = (
             one.transpose(1, 2)[:, head] for one in network.run(names, prompts.clean, slice(None)).values()
@@ -48,7 +48,7 @@ def over_training(snapshots: Mapping[int, Network], final: Network, seed: int) -
         found["repeat loss, nats"].append(repeat_loss_nats(network, seed, FOLLOWED))
         found["gap a"].append(float(spectral.key_gap(*spectral.pooled(k, prompts.counted), centred=True)))
         found["gap a-prime"].append(float(spectral.score_gap(q, k, prompts.counted).nanmean()))
-    return found
+    return found if found["step"] else {}
 
 
 @torch.no_grad()

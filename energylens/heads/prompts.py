@@ -18,6 +18,8 @@ from energylens.models.tasks.text import TextOnCorpus
 
 N_PROMPTS = 256
 N_WINDOWS = 32
+WINDOW = 64
+"""Tokens of a window of text that heads are judged on, BOS included."""
 PROMPT_STREAM = 2
 
 
@@ -86,7 +88,7 @@ def ioi_prompts(
 
 
 def text_prompts(network: Network, seed: int, n: int = N_WINDOWS) -> HeadPrompts:
-    """Windows of held-out documents; the corrupted side of each is a window of another document."""
+    """Windows of WINDOW tokens of held-out documents; the corrupted side of each is a window of another document."""
     task = cast(TextOnCorpus, network.task)
     windows = task.held_out_windows(2 * n, prompt_generator(seed))
     other = torch.arange(n)
@@ -95,10 +97,12 @@ def text_prompts(network: Network, seed: int, n: int = N_WINDOWS) -> HeadPrompts
         if not len(different):
             raise InputError(f"all {n} windows to resample from are of one document; draw more than {n}")
         other[row] = n + different[row % len(different)]
-    clean = windows.tokens[:n]
+    clean = windows.tokens[:n, :WINDOW]
     real = torch.ones_like(clean, dtype=torch.bool)
-    metric = NextTokenLoss(windows.targets[:n])
-    return HeadPrompts(clean, windows.tokens[other], metric, _without_bos(real), real, sign=-1, aligned=False)
+    metric = NextTokenLoss(windows.targets[:n, :WINDOW])
+    return HeadPrompts(
+        clean, windows.tokens[other, :WINDOW], metric, _without_bos(real), real, sign=-1, aligned=False
+    )
 
 
 def prompt_generator(seed: int) -> torch.Generator:

@@ -21,6 +21,14 @@ if TYPE_CHECKING:
     )
     from energylens.interventions.attribution import attribution_patch
     from energylens.interventions.hooks import HookWithoutEffect, intervening
+    from energylens.interventions.latents import (
+        AblatedLatents,
+        Steered,
+        ablate_latents,
+        random_directions,
+        steer,
+        stream_norm,
+    )
     from energylens.interventions.metric import KL, LogitDiff, Metric, NextTokenLoss
     from energylens.interventions.patching import Patched, patch_heads
     from energylens.interventions.paths import path_patch
@@ -31,6 +39,14 @@ _HOMES = {
     "ablation": ("Ablated", "Mean", "Resample", "Zero", "ablate_groups", "ablate_heads", "mean_z"),
     "attribution": ("attribution_patch",),
     "hooks": ("HookWithoutEffect", "intervening"),
+    "latents": (
+        "AblatedLatents",
+        "Steered",
+        "ablate_latents",
+        "random_directions",
+        "steer",
+        "stream_norm",
+    ),
     "metric": ("KL", "LogitDiff", "Metric", "NextTokenLoss"),
     "patching": ("Patched", "patch_heads"),
     "paths": ("path_patch",),
@@ -41,6 +57,7 @@ _HOMES = {
 __all__ = [
     "KL",
     "Ablated",
+    "AblatedLatents",
     "HookWithoutEffect",
     "LogitDiff",
     "Mean",
@@ -48,9 +65,11 @@ __all__ = [
     "NextTokenLoss",
     "Patched",
     "Resample",
+    "Steered",
     "Zero",
     "ablate_groups",
     "ablate_heads",
+    "ablate_latents",
     "all_heads",
     "attribution_patch",
     "intervening",
@@ -59,6 +78,9 @@ __all__ = [
     "padded",
     "patch_heads",
     "path_patch",
+    "random_directions",
+    "steer",
+    "stream_norm",
 ]
 
 

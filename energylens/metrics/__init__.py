@@ -5,9 +5,39 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from energylens.metrics import as_published, association, fourier, reconstruction, spectral, stability
+    from energylens.metrics import (
+        alignment,
+        as_published,
+        as_published_efas,
+        association,
+        comoments,
+        energy,
+        fourier,
+        lens,
+        permutation,
+        reconstruction,
+        reservoir,
+        spectral,
+        stability,
+        tuned_lens,
+    )
 
-__all__ = ["as_published", "association", "fourier", "reconstruction", "spectral", "stability"]
+__all__ = [
+    "alignment",
+    "as_published",
+    "as_published_efas",
+    "association",
+    "comoments",
+    "energy",
+    "fourier",
+    "lens",
+    "permutation",
+    "reconstruction",
+    "reservoir",
+    "spectral",
+    "stability",
+    "tuned_lens",
+]
 
 
 class LazyModule(ModuleType):

@@ -1,7 +1,7 @@
 """A trained network as claims see it: a transformer_lens bridge with its task, read at the task's readout."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -55,19 +55,19 @@ class Network:
         return cls(meta["name"], meta["seed"], bridge, task_from_json(meta["task"]), meta)
 
     @classmethod
-    def snapshots_from(cls, artifact: Artifact) -> "dict[int, Network]":
-        """The network at each step that its recipe kept, by step; empty where none were kept."""
-        found = {}
-        for step in artifact.meta.get("snapshots", []):
+    def snapshots_from(cls, artifact: Artifact) -> "Iterator[tuple[int, Network]]":
+        """(step, network) for each step that its recipe kept, in order; nothing where none were kept.
+
+        All share one bridge, which holds the weights of the step that was yielded last.
+        """
+        meta, bridge = artifact.meta, boot(artifact.meta["config"])
+        for step in sorted(meta.get("snapshots", [])):
             prefix = f"{SNAPSHOTS}{step}/"
-            bridge = boot(artifact.meta["config"])
             _load(
                 bridge,
                 {k.removeprefix(prefix): v for k, v in artifact.tensors.items() if k.startswith(prefix)},
             )
-            meta = artifact.meta
-            found[step] = cls(meta["name"], meta["seed"], bridge, task_from_json(meta["task"]), meta)
-        return found
+            yield step, cls(meta["name"], meta["seed"], bridge, task_from_json(meta["task"]), meta)
 
     @property
     def modadd(self) -> ModularAddition:

@@ -98,13 +98,16 @@ def test_series_over_training_follow_the_snapshots():
     config = ModelConfig.for_task(task, n_layers=2, d_model=16, n_heads=2, d_head=8, attn_only=True)
     recipe = TrainNetwork("tiny", task, config, Optimiser(), 1.0, 6, 8, 0, snapshots=(0, 3, 6))
     artifact = train(recipe, None, no_progress)
-    final, snapshots = Network.from_artifact(artifact), Network.snapshots_from(artifact)
-    assert list(snapshots) == [0, 3, 6]
-    weights = [one.bridge.state_dict()["embed.weight"] for one in (*snapshots.values(), final)]
-    assert torch.equal(weights[2], weights[3])
-    assert not torch.equal(weights[0], weights[1])
-    series = over_training(snapshots, final, 0)
+    final = Network.from_artifact(artifact)
+    weights = {
+        step: one.bridge.state_dict()["embed.weight"].clone()
+        for step, one in Network.snapshots_from(artifact)
+    }
+    assert list(weights) == [0, 3, 6]
+    assert torch.equal(weights[6], final.bridge.state_dict()["embed.weight"])
+    assert not torch.equal(weights[0], weights[3])
+    series = over_training(Network.snapshots_from(artifact), final, 0)
     assert series["step"] == [0, 3, 6]
     assert {len(values) for values in series.values()} == {3}
     assert series["repeat loss, nats"][2] == pytest.approx(repeat_loss_nats(final, 0, 32))
-    assert over_training({}, final, 0) == {}
+    assert over_training([], final, 0) == {}

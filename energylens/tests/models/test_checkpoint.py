@@ -221,3 +221,15 @@ def test_the_artifact_is_float32_numpy(folder):
     artifact = found.build((), no_progress)
     assert {array.dtype for array in artifact.tensors.values()} == {np.dtype(np.float32)}
     json.dumps(artifact.meta, allow_nan=False)
+
+
+def test_what_was_held_out_travels_with_an_exported_network(tmp_path):
+    exported = export_checkpoint(network(seed=4), tmp_path / "one")
+    _, (recipe,) = match_checkpoints(f"mine={exported}")
+    assert recipe.seed == 0
+    assert recipe.build([], no_progress).meta["split_seed"] == 4
+    document = json.loads((exported / "config.json").read_text())
+    del document["split_seed"]
+    (exported / "config.json").write_text(json.dumps(document))
+    _, (recipe,) = match_checkpoints(f"mine={exported}")
+    assert "split_seed" not in recipe.build([], no_progress).meta

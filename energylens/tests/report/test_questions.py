@@ -125,3 +125,23 @@ def test_a_question_that_chance_answers_says_so(results: dict[str, Any], tmp_pat
     text = text_of({**results, "questions": [question]}).split("### Stable?")[1].split("## All")[0]
     told = "holds, but so does a control, in all 2 cases"
     assert f"- **{told}**. The number is reproduced. A control in which there is nothing" in text
+
+
+def test_a_claim_measured_at_full_size_only_answers_for_itself(large: dict[str, Any]) -> None:
+    results = copy.deepcopy(large)
+    name = results["questions"][0]["answered_by"][0]
+    base = next(claim for claim in results["claims"] if claim["id"] == name)
+    results["claims"].append({**base, "id": f"{name}-full", "extends": name})
+    for one in [each for each in results["verdicts"] if each["claim"] == name]:
+        results["verdicts"].append({**one, "claim": f"{name}-full"})
+        one |= {
+            "word": "NOT RUN",
+            "reason": "not selected in this run",
+            "parts": [],
+            "nulls": [],
+            "gates": [],
+        }
+    first = answers(results, entries(results))[0]["claims"][0]
+    assert first["id"] == f"{name}-full"
+    assert first["outcomes"] == answers(large, entries(large))[0]["claims"][0]["outcomes"]
+    assert answers(large, entries(large))[0]["claims"][0]["id"] == name
