@@ -37,18 +37,10 @@ def on_held_out_prompts(network, seed, circuit):
     )
 
 
-def found_in(network, seed):
-    from energylens.heads.circuit import discover
-    from energylens.heads.prompts import ioi_prompts
-
-    return discover(network, ioi_prompts(network, seed, pairs="train"))
-
-
 def random_circuit(model, seed, lab):
     from energylens.heads.circuit import heads_of, random_circuits
 
-    network = lab.network(model, seed)
-    circuit = found_in(network, seed)
+    network, circuit = lab.network(model, seed), lab.heads(model, seed).circuit
     others = random_circuits(heads_of(network), circuit, 1, seed)
     if not others:
         return Measurement(dict.fromkeys(PARTS, math.nan), note="the circuit is all heads: there is no other")
@@ -82,8 +74,7 @@ def test_circuit(model, seed, lab):
     from energylens.heads.circuit_graph import circuit_graph
     from energylens.heads.prompts import ioi_prompts
 
-    network = lab.network(model, seed)
-    circuit = found_in(network, seed)
+    network, circuit = lab.network(model, seed), lab.heads(model, seed).circuit
     parts, costs = on_held_out_prompts(network, seed, circuit)
     swapped = kept(network, ioi_prompts(network, seed, corrupt="swap"), [circuit])
     graph = {} if lab.is_swapped else circuit_graph(network, ioi_prompts(network, seed), circuit, costs)

@@ -1,6 +1,7 @@
 """Does a head's spectral gap tell how much it matters?"""
 
 import math
+from statistics import fmean
 
 from energylens import AtMost, Figure, FisherZ, Gate, Measurement, Null, Question, claim
 from energylens.harness.extend import in_full
@@ -80,8 +81,8 @@ def correlation(study, variant, damage):
 
 def depth_alone(model, variant, seed, lab):
     study = lab.heads(model, seed)
-    values = [correlation(study, variant, study.damage[rows]) for rows in study.shuffles(seed)]
-    return Measurement(sum(values) / len(values), beside={"heads": len(study.layer)})
+    values = study.over_shuffles(lambda rows: correlation(study, variant, study.damage[rows]))
+    return Measurement(fmean(values), beside={"heads": len(study.layer)})
 
 
 def other_correlations(study, variant):
@@ -90,7 +91,6 @@ def other_correlations(study, variant):
 
     gap, damage = study.gap(variant), study.damage
     found = {
-        "r within layers": association.within_group_correlation(gap, damage, study.layer),
         "Spearman": association.spearman(gap, damage),
         "r with denoising": association.pearson(gap, study.denoising.flatten().abs()),
         "r with mean ablation": association.pearson(gap, study.mean_ablation.flatten().abs()),
@@ -158,10 +158,8 @@ def left_without_depth(study, variant, damage):
 
 def shuffled_within(model, variant, seed, lab):
     study = lab.heads(model, seed)
-    values = sorted(
-        left_without_depth(study, variant, study.damage[rows])[0] for rows in study.shuffles(seed)
-    )
-    one_in_twenty = values[len(values) // 20]
+    values = study.over_shuffles(lambda rows: left_without_depth(study, variant, study.damage[rows])[0])
+    one_in_twenty = sorted(values)[len(values) // 20]
     return Measurement(one_in_twenty, beside=left_without_depth(study, variant, study.damage)[1])
 
 

@@ -1,6 +1,7 @@
 """What else there is to say about heads: rivals of the gap, its two sides of the softmax, and attribution."""
 
 import math
+from statistics import fmean
 
 from energylens import AtLeast, Figure, FisherZ, Gate, Measurement, Null, claim
 from energylens.harness.extend import in_full
@@ -53,9 +54,8 @@ def gain(lab, model, variant, seed, shuffled=None):
 
 
 def shuffled_gap(model, variant, seed, lab):
-    shuffles = [lab.heads(model, each).shuffles(each, n=20) for each in fitted_and_own(lab, model, seed)]
-    values = [gain(lab, model, variant, seed, rows) for rows in zip(*shuffles, strict=True)]
-    return Measurement(sum(values) / len(values))
+    shuffles = [lab.heads(model, each).shuffles(n=20) for each in fitted_and_own(lab, model, seed)]
+    return Measurement(fmean(gain(lab, model, variant, seed, rows) for rows in zip(*shuffles, strict=True)))
 
 
 @claim(
@@ -101,8 +101,8 @@ def before_and_after(study, before):
 def shuffled_before(model, seed, lab):
     study = lab.heads(model, seed)
     before = study.gap("a-prime")
-    values = [before_and_after(study, before[rows]) for rows in study.shuffles(seed)]
-    return Measurement(sum(values) / len(values), beside={"heads": len(study.layer)})
+    values = study.over_shuffles(lambda rows: before_and_after(study, before[rows]))
+    return Measurement(fmean(values), beside={"heads": len(study.layer)})
 
 
 @claim(
@@ -149,8 +149,8 @@ def difference(model, variant, seed, lab):
 def shuffled_exact(model, variant, seed, lab):
     study = lab.heads(model, seed)
     exact = study.noising.flatten()
-    values = [agreement(study, variant, exact[rows]) for rows in study.shuffles(seed)]
-    return Measurement(sum(values) / len(values), beside={"heads": len(study.layer)})
+    values = study.over_shuffles(lambda rows: agreement(study, variant, exact[rows]))
+    return Measurement(fmean(values), beside={"heads": len(study.layer)})
 
 
 @claim(

@@ -1,6 +1,7 @@
 """Heads below the published threshold of .77: do they matter more, and is it the same threshold everywhere?"""
 
 import math
+from statistics import fmean, geometric_mean
 
 from energylens import AtLeast, Equivalent, Gate, GeometricMean, Measurement, Null, claim
 from energylens.harness.extend import in_full
@@ -30,10 +31,10 @@ def ratio(gap, damage):
 
 def shuffled_ratio(model, seed, lab):
     study = lab.heads(model, seed)
-    ratios = [ratio(study.gap("a"), study.damage[rows]) for rows in study.shuffles(seed)]
+    ratios = study.over_shuffles(lambda rows: ratio(study.gap("a"), study.damage[rows]))
     if any(math.isnan(one) for one in ratios):
         return Measurement(math.nan, note="one side of the threshold is empty")
-    return Measurement(math.exp(sum(map(math.log, ratios)) / len(ratios)))
+    return Measurement(geometric_mean(ratios))
 
 
 @claim(
@@ -84,8 +85,8 @@ def shuffled_auroc(model, seed, lab):
     from energylens.metrics import association
 
     study = lab.heads(model, seed)
-    values = [association.auroc(study.gap("a"), matters(study)[rows]) for rows in study.shuffles(seed)]
-    return Measurement(sum(values) / len(values))
+    values = study.over_shuffles(lambda rows: association.auroc(study.gap("a"), matters(study)[rows]))
+    return Measurement(fmean(values))
 
 
 @claim(
@@ -93,7 +94,7 @@ def shuffled_auroc(model, seed, lab):
     says="Heads with a small gap and heads that matter go together at all: AUROC above .5.",
     source="Restated: a cut between two groups needs groups that differ",
     stated="restated",
-    holds_when=AtLeast(0.5),
+    holds_when=AtLeast(0.5 + 1e-9),
     models=MODELS,
     seeds=SEEDS,
     controls=[

@@ -1,5 +1,6 @@
 """Everything that claims ask about the heads of one network, each thing measured once and when it is asked for."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -7,9 +8,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from energylens.heads.circuit import Circuit, discover
 from energylens.heads.gaps import HeadGaps, head_gaps
 from energylens.heads.importance import attribution, denoising, difference, mean_ablation, noising
-from energylens.heads.prompts import HeadPrompts, head_prompts
+from energylens.heads.prompts import HeadPrompts, head_prompts, ioi_prompts
 from energylens.metrics.association import permuted_within
 from energylens.models.network import Network
 
@@ -28,6 +30,7 @@ class HeadStudy:
 
     network: Network
     prompts: HeadPrompts
+    seed: int
 
     @cached_property
     def gaps(self) -> HeadGaps:
@@ -79,11 +82,20 @@ class HeadStudy:
         """Causal importance: abs(noising), since a head whose removal helps matters as well."""
         return self.noising.abs().flatten()
 
-    def shuffles(self, seed: int, n: int = SHUFFLES) -> Int[Tensor, "draws heads"]:
+    @cached_property
+    def circuit(self) -> Circuit:
+        """The circuit for indirect objects that is found on prompts with training name pairs."""
+        return discover(self.network, ioi_prompts(self.network, self.seed, pairs="train"))
+
+    def shuffles(self, n: int = SHUFFLES) -> Int[Tensor, "draws heads"]:
         """Index rows that shuffle heads within their layers: what depth alone would give."""
-        return permuted_within(self.layer, torch.Generator().manual_seed(seed), n)
+        return permuted_within(self.layer, torch.Generator().manual_seed(self.seed), n)
+
+    def over_shuffles(self, of: Callable[[Int[Tensor, " heads"]], float]) -> list[float]:
+        """A number that depends on the order of heads, for every row of `shuffles`."""
+        return [of(rows) for rows in self.shuffles()]
 
 
 def study_heads(network: Network, seed: int) -> HeadStudy:
     """The heads of a network on the prompts that `seed` draws."""
-    return HeadStudy(network, head_prompts(network, seed))
+    return HeadStudy(network, head_prompts(network, seed), seed)

@@ -67,7 +67,7 @@ def test_a_study_is_one_row_per_head_layer_by_layer(random_ioi):
     assert study.damage.shape == study.gap("b").shape == (4,)
     assert torch.equal(study.damage.reshape(2, 2), study.noising.abs())
     assert study.noising is study.noising
-    rows = study.shuffles(0, n=20)
+    rows = study.shuffles(n=20)
     assert torch.equal(study.layer[rows], study.layer.expand(20, -1))
     assert not torch.equal(rows, torch.arange(4).expand(20, -1))
 
@@ -111,3 +111,10 @@ def test_series_over_training_follow_the_snapshots():
     assert {len(values) for values in series.values()} == {3}
     assert series["repeat loss, nats"][2] == pytest.approx(repeat_loss_nats(final, 0, 32))
     assert over_training([], final, 0) == {}
+
+
+def test_over_shuffles_asks_once_per_row_of_the_shuffles(random_ioi):
+    study = study_heads(random_ioi, 1)
+    found = study.over_shuffles(lambda rows: float(study.damage[rows][0]))
+    assert found == [float(study.damage[rows][0]) for rows in study.shuffles()]
+    assert set(found) == set(study.damage[:2].tolist())
