@@ -15,36 +15,39 @@ PARTS = {
 }
 
 
-def on_held_out_prompts(network, seed, circuit):
-    """The four parts on held-out prompts."""
-    from energylens.heads.circuit import heads_of, kept, random_circuits, removal_costs, share_beaten
-    from energylens.heads.prompts import ioi_prompts
+def on_held_out_prompts(study, circuit):
+    """The four parts on held-out prompts, and what the removal of each head costs."""
+    from energylens.heads.circuit import heads_of, random_circuits, share_beaten
 
-    prompts, heads = ioi_prompts(network, seed, pairs="held-out"), heads_of(network)
-    members = sorted(circuit)
-    others = random_circuits(heads, circuit, N_RANDOM, seed)
+    members, heads = sorted(circuit), heads_of(study.network)
     rest = [head for head in heads if head not in circuit]
-    shares = kept(network, prompts, [members, rest, *others])
-    costs = removal_costs(network, prompts, members)
-    parts = {
-        "faithful": shares[0],
-        "complement keeps": shares[1],
-        "smallest removal cost": costs.min(),
-        "random circuits beaten": share_beaten(float(shares[0]), shares[2:]),
-    }
-    return {name: float(value) for name, value in parts.items()}, dict(
-        zip(members, costs.tolist(), strict=True)
+    without = [[head for head in members if head != member] for member in members]
+    others = random_circuits(heads, circuit, N_RANDOM, study.seed)
+    shares = study.kept([members, rest, *without, *others])
+    own, complement, left, theirs = (
+        shares[0],
+        shares[1],
+        shares[2 : 2 + len(members)],
+        shares[2 + len(members) :],
     )
+    parts = {
+        "faithful": own,
+        "complement keeps": complement,
+        "smallest removal cost": (own - left).min(),
+        "random circuits beaten": share_beaten(float(own), theirs),
+    }
+    costs = dict(zip(members, (own - left).tolist(), strict=True))
+    return {name: float(value) for name, value in parts.items()}, costs
 
 
 def random_circuit(model, seed, lab):
     from energylens.heads.circuit import heads_of, random_circuits
 
-    network, circuit = lab.network(model, seed), lab.heads(model, seed).circuit
-    others = random_circuits(heads_of(network), circuit, 1, seed)
+    study = lab.heads(model, seed)
+    others = random_circuits(heads_of(study.network), study.circuit, 1, seed)
     if not others:
         return Measurement(dict.fromkeys(PARTS, math.nan), note="the circuit is all heads: there is no other")
-    return Measurement(on_held_out_prompts(network, seed, others[0])[0])
+    return Measurement(on_held_out_prompts(study, others[0])[0])
 
 
 @claim(
@@ -73,11 +76,14 @@ def test_circuit(model, seed, lab):
     from energylens.heads.circuit import kept
     from energylens.heads.circuit_graph import circuit_graph
     from energylens.heads.prompts import ioi_prompts
+    from energylens.interventions import remembered
 
-    network, circuit = lab.network(model, seed), lab.heads(model, seed).circuit
-    parts, costs = on_held_out_prompts(network, seed, circuit)
-    swapped = kept(network, ioi_prompts(network, seed, corrupt="swap"), [circuit])
-    graph = {} if lab.is_swapped else circuit_graph(network, ioi_prompts(network, seed), circuit, costs)
+    study = lab.heads(model, seed)
+    network, circuit = study.network, study.circuit
+    with remembered(network.bridge):
+        parts, costs = on_held_out_prompts(study, circuit)
+        swapped = kept(network, ioi_prompts(network, seed, corrupt="swap"), [circuit])
+        graph = {} if lab.is_swapped else circuit_graph(network, ioi_prompts(network, seed), circuit, costs)
     return Measurement(
         parts,
         unit="share of the logit difference",

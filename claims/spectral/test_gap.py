@@ -80,9 +80,11 @@ def correlation(study, variant, damage):
 
 
 def depth_alone(model, variant, seed, lab):
+    from energylens.metrics import association
+
     study = lab.heads(model, seed)
-    values = study.over_shuffles(lambda rows: correlation(study, variant, study.damage[rows]))
-    return Measurement(fmean(values), beside={"heads": len(study.layer)})
+    values = association.correlations(study.gap(variant), study.shuffled(study.damage))
+    return Measurement(fmean(values.tolist()), beside={"heads": len(study.layer)})
 
 
 def other_correlations(study, variant):
@@ -92,8 +94,8 @@ def other_correlations(study, variant):
     gap, damage = study.gap(variant), study.damage
     found = {
         "Spearman": association.spearman(gap, damage),
-        "r with denoising": association.pearson(gap, study.denoising.flatten().abs()),
-        "r with mean ablation": association.pearson(gap, study.mean_ablation.flatten().abs()),
+        "r with denoising": association.pearson(gap, study.alternatives.denoising.flatten().abs()),
+        "r with mean ablation": association.pearson(gap, study.alternatives.mean_ablation.flatten().abs()),
     }
     return {name: number for name, number in found.items() if not math.isnan(number)}
 
@@ -123,13 +125,16 @@ def other_correlations(study, variant):
     needs=needs_network,
 )
 def test_gap_predicts(model, variant, seed, lab):
+    from energylens.interventions import remembered
     from energylens.metrics import association
 
     study = lab.heads(model, seed)
-    gap, damage = study.gap(variant), study.damage
+    with remembered(study.network.bridge):
+        gap, damage = study.gap(variant), study.damage
+        others = {} if lab.is_swapped else other_correlations(study, variant)
     r = correlation(study, variant, damage)
     published = association.pearson(study.gaps.published.flatten(), damage) if variant == "a" else None
-    beside = {"heads": len(gap)} | ({} if lab.is_swapped else other_correlations(study, variant))
+    beside = {"heads": len(gap)} | others
     return Measurement(
         r,
         unit="r over heads",
@@ -157,8 +162,13 @@ def left_without_depth(study, variant, damage):
 
 
 def shuffled_within(model, variant, seed, lab):
+    from energylens.metrics import association
+
     study = lab.heads(model, seed)
-    values = study.over_shuffles(lambda rows: left_without_depth(study, variant, study.damage[rows])[0])
+    gap, damage = (
+        association.within_groups(each, study.layer) for each in (study.gap(variant), study.damage)
+    )
+    values = association.correlations(gap, study.shuffled(damage)).tolist()
     one_in_twenty = sorted(values)[len(values) // 20]
     return Measurement(one_in_twenty, beside=left_without_depth(study, variant, study.damage)[1])
 

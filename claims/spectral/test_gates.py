@@ -8,18 +8,13 @@ SEEDS = range(5)
 
 
 def wrong_gauge(model, seed, lab):
-    return gauge(lab, model, seed, wrong=True)
+    return gauge(lab, model, seed, "wrong")
 
 
-def gauge(lab, model, seed, wrong):
-    import torch
+def gauge(lab, model, seed, which):
+    from energylens.heads.gauge import gauge_violation
 
-    from energylens.heads.gauge import gauge_test, gauge_violation
-    from energylens.heads.prompts import head_prompts
-
-    network = lab.network(model, seed)
-    generator = torch.Generator().manual_seed(seed)
-    found = gauge_test(network, head_prompts(network, seed, n=8), generator, wrong)
+    found = lab.heads(model, seed).gauge[which]
     return Measurement(gauge_violation(found), beside=found)
 
 
@@ -39,7 +34,7 @@ def gauge(lab, model, seed, wrong):
     needs=needs_network,
 )
 def test_gauge(model, seed, lab):
-    return gauge(lab, model, seed, wrong=False)
+    return gauge(lab, model, seed, "right")
 
 
 def separation(lab, seed, corrupt, n=64):

@@ -92,17 +92,19 @@ def test_adds(model, variant, seed, lab):
 test_adds_full = in_full(test_adds, seeds=MORE_SEEDS, models=LARGER)
 
 
-def before_and_after(study, before):
-    from energylens.metrics import association
-
-    return association.spearman(before, study.gap("b"))
-
-
 def shuffled_before(model, seed, lab):
     study = lab.heads(model, seed)
-    before = study.gap("a-prime")
-    values = study.over_shuffles(lambda rows: before_and_after(study, before[rows]))
-    return Measurement(fmean(values), beside={"heads": len(study.layer)})
+    return Measurement(
+        shuffled_rho(study, study.gap("b"), study.gap("a-prime")), beside={"heads": len(study.layer)}
+    )
+
+
+def shuffled_rho(study, values, shuffled):
+    """Mean over shuffles of Spearman's rho."""
+    from energylens.metrics import association
+
+    rows = study.shuffled(association.ranks(shuffled))
+    return fmean(association.correlations(association.ranks(values), rows).tolist())
 
 
 @claim(
@@ -123,34 +125,33 @@ def shuffled_before(model, seed, lab):
     needs=needs_network,
 )
 def test_pre_post_softmax(model, seed, lab):
+    from energylens.metrics import association
+
     study = lab.heads(model, seed)
-    rho = before_and_after(study, study.gap("a-prime"))
+    rho = association.spearman(study.gap("a-prime"), study.gap("b"))
     return Measurement(rho, unit="Spearman's rho over heads", beside={"heads": len(study.layer)})
 
 
 test_pre_post_softmax_full = in_full(test_pre_post_softmax, seeds=MORE_SEEDS, models=LARGER)
 
 
-def agreement(study, variant, exact):
-    from energylens.metrics import association
-
-    estimate = study.gradient if variant == "gradient" else study.integrated
-    return association.spearman(estimate.flatten(), exact)
+def estimate(study, variant):
+    found = study.alternatives.gradient if variant == "gradient" else study.alternatives.integrated
+    return found.flatten()
 
 
 def difference(model, variant, seed, lab):
     from energylens.metrics import association
 
     study = lab.heads(model, seed)
-    rho = association.spearman(study.difference.flatten(), study.noising.flatten())
+    rho = association.spearman(study.alternatives.difference.flatten(), study.noising.flatten())
     return Measurement(rho, beside={"heads": len(study.layer)})
 
 
 def shuffled_exact(model, variant, seed, lab):
     study = lab.heads(model, seed)
-    exact = study.noising.flatten()
-    values = study.over_shuffles(lambda rows: agreement(study, variant, exact[rows]))
-    return Measurement(fmean(values), beside={"heads": len(study.layer)})
+    rho = shuffled_rho(study, estimate(study, variant), study.noising.flatten())
+    return Measurement(rho, beside={"heads": len(study.layer)})
 
 
 @claim(
@@ -179,9 +180,11 @@ def shuffled_exact(model, variant, seed, lab):
     needs=needs_network,
 )
 def test_attribution(model, variant, seed, lab):
+    from energylens.metrics import association
+
     study = lab.heads(model, seed)
     return Measurement(
-        agreement(study, variant, study.noising.flatten()),
+        association.spearman(estimate(study, variant), study.noising.flatten()),
         unit="Spearman's rho over heads",
         beside={"heads": len(study.layer)},
         series={"values": study.noising.tolist()},

@@ -31,7 +31,8 @@ def ratio(gap, damage):
 
 def shuffled_ratio(model, seed, lab):
     study = lab.heads(model, seed)
-    ratios = study.over_shuffles(lambda rows: ratio(study.gap("a"), study.damage[rows]))
+    gap = study.gap("a")
+    ratios = study.over_shuffles(lambda rows: ratio(gap, study.damage[rows]))
     if any(math.isnan(one) for one in ratios):
         return Measurement(math.nan, note="one side of the threshold is empty")
     return Measurement(geometric_mean(ratios))
@@ -85,7 +86,8 @@ def shuffled_auroc(model, seed, lab):
     from energylens.metrics import association
 
     study = lab.heads(model, seed)
-    values = study.over_shuffles(lambda rows: association.auroc(study.gap("a"), matters(study)[rows]))
+    gap, labels = study.gap("a"), matters(study)
+    values = study.over_shuffles(lambda rows: association.auroc(gap, labels[rows]))
     return Measurement(fmean(values))
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from energylens.errors import InputError
 from energylens.heads.prompts import HeadPrompts
-from energylens.interventions import Resample, ablate_groups, all_heads
+from energylens.interventions import Resample, ablate_groups, all_heads, remembered
 from energylens.interventions.prompts import Head
 from energylens.models.network import Network
 
@@ -55,6 +55,13 @@ def discover(network: Network, prompts: HeadPrompts) -> Circuit:
     Greedy: add the head that raises f most until f >= FAITHFUL; then drop, weakest first, members whose removal
     costs at most NEEDED, as long as f stays there. The order of equal heads is layer by layer.
     """
+    with remembered(network.bridge):
+        circuit, share = _grown(network, prompts)
+        return frozenset(_pruned(network, prompts, circuit, share))
+
+
+def _grown(network: Network, prompts: HeadPrompts) -> tuple[list[Head], float]:
+    """Heads in the order in which they were added, and what they keep."""
     circuit: list[Head] = []
     rest = heads_of(network)
     share = 0.0
@@ -67,6 +74,12 @@ def discover(network: Network, prompts: HeadPrompts) -> Circuit:
         best = int(gains.argmax())
         circuit.append(rest.pop(best))
         share = float(gains[best])
+    return circuit, share
+
+
+def _pruned(network: Network, prompts: HeadPrompts, circuit: Sequence[Head], share: float) -> list[Head]:
+    """Those of the heads that are needed."""
+    circuit = list(circuit)
     while len(circuit) > 1:
         costs = removal_costs(network, prompts, circuit)
         weakest = int(costs.argmin())
@@ -75,7 +88,7 @@ def discover(network: Network, prompts: HeadPrompts) -> Circuit:
             break
         circuit.pop(weakest)
         share = left
-    return frozenset(circuit)
+    return circuit
 
 
 def removal_costs(

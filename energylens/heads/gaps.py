@@ -35,7 +35,8 @@ def head_gaps(
     """All definitions for all heads. mask: the positions that count (no padding, no BOS)."""
     names = [f"blocks.{layer}.attn.{hook}" for layer in range(network.n_layers) for hook in HOOKS]
     found = network.run(names, tokens, pos=slice(None))
-    layers = [_inputs(network, found, layer, mask) for layer in range(network.n_layers)]
+    state = network.bridge.state_dict()
+    layers = [_inputs(network, state, found, layer, mask) for layer in range(network.n_layers)]
     _, k, pattern, z = ([_by_head(found, layer, hook) for layer in range(network.n_layers)] for hook in HOOKS)
     few = slice(PUBLISHED_PROMPTS)
     return HeadGaps(
@@ -48,7 +49,9 @@ def head_gaps(
     )
 
 
-def _inputs(network: Network, found: Mapping[str, Tensor], layer: int, mask: Tensor) -> spectral.HeadInputs:
+def _inputs(
+    network: Network, state: Mapping[str, Tensor], found: Mapping[str, Tensor], layer: int, mask: Tensor
+) -> spectral.HeadInputs:
     """Activations of one layer and its weights, with the norms before them folded in."""
     bridge = network.bridge
     before, last = f"blocks.{layer}.ln1", "ln_final"
@@ -57,20 +60,20 @@ def _inputs(network: Network, found: Mapping[str, Tensor], layer: int, mask: Ten
         k=_by_head(found, layer, "hook_k"),
         pattern=_by_head(found, layer, "hook_pattern"),
         mask=mask,
-        W_Q=_folded(network, before, bridge.W_Q[layer]),
-        W_K=_folded(network, before, bridge.W_K[layer]),
-        W_V=_folded(network, before, bridge.W_V[layer]),
+        W_Q=_folded(network, state, before, bridge.W_Q[layer]),
+        W_K=_folded(network, state, before, bridge.W_K[layer]),
+        W_V=_folded(network, state, before, bridge.W_V[layer]),
         W_O=bridge.W_O[layer],
         W_E=bridge.W_E,
-        W_U=_folded(network, last, bridge.W_U),
+        W_U=_folded(network, state, last, bridge.W_U),
     )
 
 
 def _folded(
-    network: Network, norm: str, weight: Float[Tensor, "*head d_model out"]
+    network: Network, state: Mapping[str, Tensor], norm: str, weight: Float[Tensor, "*head d_model out"]
 ) -> Float[Tensor, "*head d_model out"]:
     """Weights that read the residual stream through a norm: its gain, and the centring of a LayerNorm, folded in."""
-    gain = network.bridge.state_dict().get(f"{norm}.weight")
+    gain = state.get(f"{norm}.weight")
     weight = weight if gain is None else gain[:, None] * weight
     if (network.bridge.cfg.normalization_type or "none").upper() in ("LN", "LNPRE"):
         weight = weight - weight.mean(dim=-2, keepdim=True)

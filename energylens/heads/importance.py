@@ -5,13 +5,22 @@ nats): tables [layer, head], float64, positive where the network gets worse.
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from energylens.heads.prompts import HeadPrompts
-from energylens.interventions import Mean, ablate_heads, attribution_patch, mean_z, patch_heads
+from energylens.interventions import (
+    Mean,
+    ablate_heads,
+    attribution_patch,
+    mean_z,
+    patch_heads,
+    remembered,
+    unedited_z,
+)
 from energylens.models.network import Network
 
 Table = Float[Tensor, "layer head"]
@@ -59,16 +68,43 @@ def attribution(network: Network, prompts: HeadPrompts, steps: int) -> Table:
 
 def difference(network: Network, prompts: HeadPrompts) -> Table:
     """Mean over prompts of |z_corrupted - z_clean| over all real positions: no causal effect, only its size."""
-    names = [f"blocks.{layer}.attn.hook_z" for layer in range(network.n_layers)]
-    clean, corrupted = (
-        network.run(names, side, pos=slice(None)) for side in (prompts.clean, prompts.corrupted)
+    sides = (
+        unedited_z(network.bridge, side, mask=prompts.real) for side in (prompts.clean, prompts.corrupted)
     )
-    real = prompts.real[..., None, None]
-    rows = [
-        ((corrupted[name] - clean[name]) * real).double().square().sum((1, 3)).sqrt().mean(0)
-        for name in names
+    sizes = [
+        torch.stack([_size(y - x, real) for x, y in zip(clean, corrupted, strict=True)])
+        for (clean, real), (corrupted, _) in zip(*sides, strict=True)
     ]
-    return torch.stack(rows)
+    return torch.cat(sizes, dim=1).mean(1)
+
+
+@dataclass(frozen=True)
+class Alternatives:
+    """Other measures of importance than `noising`: tables [layer, head]."""
+
+    denoising: Table
+    mean_ablation: Table
+    difference: Table
+    gradient: Table
+    integrated: Table
+
+
+def alternatives(network: Network, prompts: HeadPrompts, steps: int) -> Alternatives:
+    """All of them, from the same unedited runs. steps: of integrated gradients."""
+    with remembered(network.bridge):
+        return Alternatives(
+            denoising=denoising(network, prompts),
+            mean_ablation=mean_ablation(network, prompts),
+            difference=difference(network, prompts),
+            gradient=attribution(network, prompts, steps=1),
+            integrated=attribution(network, prompts, steps),
+        )
+
+
+def _size(
+    z: Float[Tensor, "prompt pos head d_head"], real: Bool[Tensor, "prompt pos"]
+) -> Float[Tensor, "prompt head"]:
+    return (z * real[..., None, None]).double().square().sum((1, 3)).sqrt()
 
 
 def _damage(prompts: HeadPrompts, change: Float[Tensor, "layer head prompt"]) -> Table:

@@ -1,18 +1,19 @@
 """Induction scores of heads, at the end of training and on the way there."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from energylens.heads.prompts import induction_prompts, prompt_generator
+from energylens.heads.prompts import prompt_generator
 from energylens.metrics import spectral
 from energylens.models.network import Network
 from energylens.models.tasks import Induction
 from energylens.models.tasks.induction import Sequences
 
+LOGITS = "unembed.hook_out"
 FOLLOWED = 32
 """Sequences that every step of a training is measured on."""
 
@@ -20,9 +21,8 @@ FOLLOWED = 32
 def induction_scores(network: Network, seed: int, n: int) -> Float[Tensor, "layer head"]:
     """`spectral.induction_score` of every head on n fresh sequences."""
     sequences = _sequences(network, seed, n)
-    names = [f"blocks.{layer}.attn.hook_pattern" for layer in range(network.n_layers)]
-    patterns = network.run(names, sequences.tokens, pos=slice(None))
-    return torch.stack([spectral.induction_score(patterns[name], sequences.period) for name in names])
+    found = network.run(_patterns(network), sequences.tokens, pos=slice(None))
+    return _scores(network, found, sequences)
 
 
 def over_training(
@@ -34,30 +34,48 @@ def over_training(
     """
     scores = induction_scores(final, seed, FOLLOWED)
     layer, head = divmod(int(scores.argmax()), scores.shape[1])
-    prompts = induction_prompts(final, seed, FOLLOWED)
+    sequences = _sequences(final, seed, FOLLOWED)
+    everywhere = torch.ones_like(sequences.tokens, dtype=torch.bool)
+    hooks = [f"blocks.{layer}.attn.{hook}" for hook in ("hook_q", "hook_k")]
     found: dict[str, list[float]] = {
         name: [] for name in ("step", "induction score", "repeat loss, nats", "gap a", "gap a-prime")
     }
     for step, network in snapshots:
-        names = [f"blocks.{layer}.attn.{hook}" for hook in ("hook_q", "hook_k")]
-        q, k = (
-            one.transpose(1, 2)[:, head] for one in network.run(names, prompts.clean, slice(None)).values()
-        )
+        ran = network.run([*hooks, *_patterns(network), LOGITS], sequences.tokens, pos=slice(None))
+        q, k = (ran[name].transpose(1, 2)[:, head] for name in hooks)
         found["step"].append(float(step))
-        found["induction score"].append(float(induction_scores(network, seed, FOLLOWED).max()))
-        found["repeat loss, nats"].append(repeat_loss_nats(network, seed, FOLLOWED))
-        found["gap a"].append(float(spectral.key_gap(*spectral.pooled(k, prompts.counted), centred=True)))
-        found["gap a-prime"].append(float(spectral.score_gap(q, k, prompts.counted).nanmean()))
+        found["induction score"].append(float(_scores(network, ran, sequences).max()))
+        found["repeat loss, nats"].append(_repeat_loss_nats(network, ran[LOGITS], sequences))
+        found["gap a"].append(float(spectral.key_gap(*spectral.pooled(k, everywhere), centred=True)))
+        found["gap a-prime"].append(float(spectral.score_gap(q, k, everywhere).nanmean()))
     return found if found["step"] else {}
 
 
-@torch.no_grad()
 def repeat_loss_nats(network: Network, seed: int, n: int) -> float:
     """Mean cross-entropy where the next token can be looked up in the segment's first occurrence."""
-    task, (tokens, period) = cast(Induction, network.task), _sequences(network, seed, n)
-    asked = task.repeats(period)[:, :-1]
-    log_p = network.bridge(tokens).log_softmax(-1)[:, :-1]
-    return float(-log_p.gather(2, tokens[:, 1:, None])[..., 0][asked].mean())
+    sequences = _sequences(network, seed, n)
+    logits = network.run([LOGITS], sequences.tokens, pos=slice(None))[LOGITS]
+    return _repeat_loss_nats(network, logits, sequences)
+
+
+def _repeat_loss_nats(
+    network: Network, logits: Float[Tensor, "prompt pos d_vocab"], sequences: Sequences
+) -> float:
+    asked = cast(Induction, network.task).repeats(sequences.period)[:, :-1]
+    log_p = logits.log_softmax(-1)[:, :-1]
+    return float(-log_p.gather(2, sequences.tokens[:, 1:, None])[..., 0][asked].mean())
+
+
+def _scores(
+    network: Network, found: Mapping[str, Tensor], sequences: Sequences
+) -> Float[Tensor, "layer head"]:
+    return torch.stack(
+        [spectral.induction_score(found[name], sequences.period) for name in _patterns(network)]
+    )
+
+
+def _patterns(network: Network) -> list[str]:
+    return [f"blocks.{layer}.attn.hook_pattern" for layer in range(network.n_layers)]
 
 
 def _sequences(network: Network, seed: int, n: int) -> Sequences:

@@ -1,17 +1,20 @@
 """Everything that claims ask about the heads of one network, each thing measured once and when it is asked for."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from energylens.heads.circuit import Circuit, discover
+from energylens.heads.circuit import Circuit, discover, kept
 from energylens.heads.gaps import HeadGaps, head_gaps
-from energylens.heads.importance import attribution, denoising, difference, mean_ablation, noising
+from energylens.heads.gauge import gauge_test
+from energylens.heads.importance import Alternatives, alternatives, noising
 from energylens.heads.prompts import HeadPrompts, head_prompts, ioi_prompts
+from energylens.interventions.prompts import Head
 from energylens.metrics.association import permuted_within
 from energylens.models.network import Network
 
@@ -19,6 +22,7 @@ SHUFFLES = 200
 GAP_PROMPTS = 64
 """Gaps settle with fewer prompts than damage does, and their singular values cost more."""
 
+GAUGE_PROMPTS = 8
 IG_STEPS = 4
 
 Table = Float[Tensor, "layer head"]
@@ -31,6 +35,7 @@ class HeadStudy:
     network: Network
     prompts: HeadPrompts
     seed: int
+    _kept: dict[Circuit, Tensor] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def gaps(self) -> HeadGaps:
@@ -39,36 +44,22 @@ class HeadStudy:
         return head_gaps(self.network, self.prompts.clean[some], self.prompts.counted[some])
 
     @cached_property
+    def gauge(self) -> dict[Literal["right", "wrong"], dict[str, float]]:
+        """The gauge test on GAUGE_PROMPTS prompts, with its map and with a wrong one."""
+        prompts = head_prompts(self.network, self.seed, n=GAUGE_PROMPTS)
+        return gauge_test(self.network, prompts, torch.Generator().manual_seed(self.seed))
+
+    @cached_property
     def noising(self) -> Table:
         """Damage by exact patching: what claims call importance, with its sign."""
         return noising(self.network, self.prompts)
 
     @cached_property
-    def denoising(self) -> Table:
-        """What each head alone restores of the corrupted run."""
-        return denoising(self.network, self.prompts)
+    def alternatives(self) -> Alternatives:
+        """What else is called importance, attribution with IG_STEPS steps of integrated gradients among it."""
+        return alternatives(self.network, self.prompts, IG_STEPS)
 
     @cached_property
-    def mean_ablation(self) -> Table:
-        """Damage by mean ablation."""
-        return mean_ablation(self.network, self.prompts)
-
-    @cached_property
-    def difference(self) -> Table:
-        """How far z differs between clean and corrupted prompts: what attribution knows without a gradient."""
-        return difference(self.network, self.prompts)
-
-    @cached_property
-    def gradient(self) -> Table:
-        """Attribution patching: gradient times difference."""
-        return attribution(self.network, self.prompts, steps=1)
-
-    @cached_property
-    def integrated(self) -> Table:
-        """Attribution patching with 4 steps of integrated gradients."""
-        return attribution(self.network, self.prompts, steps=IG_STEPS)
-
-    @property
     def layer(self) -> Int[Tensor, " heads"]:
         """Layer of every head."""
         return torch.arange(self.network.n_layers).repeat_interleave(self.network.bridge.cfg.n_heads)
@@ -77,10 +68,19 @@ class HeadStudy:
         """One definition of the gap, by the names of `metrics.spectral.GAPS`."""
         return self.gaps.gaps[name].flatten()
 
-    @property
+    @cached_property
     def damage(self) -> Float[Tensor, " heads"]:
         """Causal importance: abs(noising), since a head whose removal helps matters as well."""
         return self.noising.abs().flatten()
+
+    def kept(self, circuits: Sequence[Iterable[Head]]) -> Float[Tensor, " circuit"]:
+        """Share of the metric that each circuit keeps on held-out name pairs; every circuit is run once."""
+        asked = [frozenset(circuit) for circuit in circuits]
+        new = [circuit for circuit in dict.fromkeys(asked) if circuit not in self._kept]
+        if new:
+            prompts = ioi_prompts(self.network, self.seed, pairs="held-out")
+            self._kept.update(zip(new, kept(self.network, prompts, new), strict=True))
+        return torch.stack([self._kept[circuit] for circuit in asked])
 
     @cached_property
     def circuit(self) -> Circuit:
@@ -90,6 +90,10 @@ class HeadStudy:
     def shuffles(self, n: int = SHUFFLES) -> Int[Tensor, "draws heads"]:
         """Index rows that shuffle heads within their layers: what depth alone would give."""
         return permuted_within(self.layer, torch.Generator().manual_seed(self.seed), n)
+
+    def shuffled(self, values: Float[Tensor, " heads"]) -> Float[Tensor, "draws heads"]:
+        """One number per head, in the order of every row of `shuffles`."""
+        return values[self.shuffles()]
 
     def over_shuffles(self, of: Callable[[Int[Tensor, " heads"]], float]) -> list[float]:
         """A number that depends on the order of heads, for every row of `shuffles`."""

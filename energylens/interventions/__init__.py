@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         ablate_groups,
         ablate_heads,
         mean_z,
+        unedited_z,
     )
     from energylens.interventions.attribution import attribution_patch
     from energylens.interventions.hooks import HookWithoutEffect, intervening
@@ -33,10 +34,20 @@ if TYPE_CHECKING:
     from energylens.interventions.patching import Patched, patch_heads
     from energylens.interventions.paths import path_patch
     from energylens.interventions.prompts import all_heads, padded
+    from energylens.interventions.runner import remembered
     from energylens.interventions.sweep import logits_at
 
 _HOMES = {
-    "ablation": ("Ablated", "Mean", "Resample", "Zero", "ablate_groups", "ablate_heads", "mean_z"),
+    "ablation": (
+        "Ablated",
+        "Mean",
+        "Resample",
+        "Zero",
+        "ablate_groups",
+        "ablate_heads",
+        "mean_z",
+        "unedited_z",
+    ),
     "attribution": ("attribution_patch",),
     "hooks": ("HookWithoutEffect", "intervening"),
     "latents": (
@@ -51,6 +62,7 @@ _HOMES = {
     "patching": ("Patched", "patch_heads"),
     "paths": ("path_patch",),
     "prompts": ("all_heads", "padded"),
+    "runner": ("remembered",),
     "sweep": ("logits_at",),
 }
 
@@ -79,8 +91,10 @@ __all__ = [
     "patch_heads",
     "path_patch",
     "random_directions",
+    "remembered",
     "steer",
     "stream_norm",
+    "unedited_z",
 ]
 
 

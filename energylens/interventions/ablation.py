@@ -1,6 +1,6 @@
 """Ablation of attention heads: z set to zero, to a mean, or to that of other prompts; heads alone or in groups."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -108,23 +108,34 @@ def ablate_groups(
     )
 
 
-@torch.no_grad()
 def mean_z(
     bridge: "TransformerBridge", tokens: Tokens, *, mask: Mask | None = None, batch_limit: int = BATCH_LIMIT
 ) -> MeanZ:
     """Mean over prompts of z per layer, position and head; NaN at positions where every prompt is padded."""
+    sums: Tensor | float = 0.0
+    counts: Tensor | float = 0.0
+    for layers, real in unedited_z(bridge, tokens, mask=mask, batch_limit=batch_limit):
+        weights = real.to(layers[0])
+        sums = sums + torch.stack([torch.einsum("np,nphd->phd", weights, z) for z in layers])
+        counts = counts + weights.sum(0)
+    assert isinstance(sums, Tensor)
+    assert isinstance(counts, Tensor)
+    return sums / counts[:, None, None]
+
+
+def unedited_z(
+    bridge: "TransformerBridge", tokens: Tokens, *, mask: Mask | None = None, batch_limit: int = BATCH_LIMIT
+) -> Iterator[tuple[list[HeadOutputs], Mask]]:
+    """z of every layer at all positions, and which of them are no padding, of `batch_limit` prompts after the other."""
     runner, tokens = runner_for(bridge), as_tokens(tokens, mask)
     device = runner.device
     real = torch.ones_like(tokens, dtype=torch.bool) if mask is None else mask
-    sums: Tensor | float = 0.0
     for part, part_real in zip(tokens.split(batch_limit), real.split(batch_limit), strict=True):
         first = part_real.to(torch.uint8).argmax(1, keepdim=True)
         given = None if mask is None else part_real.to(device)
-        run = runner.run(part.to(device), given, first.to(device))
-        weights = part_real.to(run.z[0])
-        sums = sums + torch.stack([torch.einsum("np,nphd->phd", weights, z) for z in run.z])
-    assert isinstance(sums, Tensor)
-    return sums / real.sum(0).to(sums)[:, None, None]
+        with torch.no_grad():
+            run = runner.run(part.to(device), given, first.to(device))
+        yield run.z, part_real.to(device)
 
 
 def _replacements(

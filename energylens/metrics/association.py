@@ -15,12 +15,26 @@ from torch import Generator, Tensor
 
 def pearson(x: Float[Tensor, " n"], y: Float[Tensor, " n"]) -> float:
     """Product-moment correlation; NaN if x or y is constant."""
-    return _cosine(_deviations(x, x.double().mean()), _deviations(y, y.double().mean()))
+    return float(correlations(x, y[None])[0])
+
+
+def correlations(x: Float[Tensor, " n"], y: Float[Tensor, "draws n"]) -> Float[Tensor, " draws"]:
+    """`pearson` of x with every row of y.
+
+    A permutation null of the other two: rank, or take the group means away, first, and shuffle what is left.
+    """
+    x, y = (_deviations(values, values.double().mean(-1, keepdim=True)) for values in (x, y))
+    return (torch.einsum("n,dn->d", x, y) / (x.norm() * y.norm(dim=-1))).clamp(-1, 1)
 
 
 def spearman(x: Float[Tensor, " n"], y: Float[Tensor, " n"]) -> float:
     """Pearson correlation of the ranks, ties at their mean rank; NaN if x or y is constant."""
-    return pearson(*(torch.from_numpy(rankdata(values.double().numpy(force=True))) for values in (x, y)))
+    return pearson(ranks(x), ranks(y))
+
+
+def ranks(values: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """1 for the smallest, ties at their mean rank; all NaN if any is."""
+    return torch.from_numpy(rankdata(values.double().numpy(force=True)))
 
 
 def within_group_correlation(
@@ -30,7 +44,12 @@ def within_group_correlation(
 
     NaN if x or y does not vary within any group. It has n - n_groups - 1 degrees of freedom, not n - 2.
     """
-    return _cosine(*(_deviations(values, _group_means(values.double(), groups)) for values in (x, y)))
+    return pearson(within_groups(x, groups), within_groups(y, groups))
+
+
+def within_groups(values: Float[Tensor, " n"], groups: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """Deviations from the mean of each one's group; all NaN if none varies within its group."""
+    return _deviations(values, _group_means(values.double(), groups))
 
 
 def permuted_within(groups: Int[Tensor, " n"], generator: Generator, n: int) -> Int[Tensor, "draws n"]:
@@ -124,15 +143,11 @@ def _transferred(y: Tensor, columns: Tensor, others: list[int], held_out: int) -
     return float(1 - error.square().sum() / y[held_out].square().sum())
 
 
-def _deviations(values: Tensor, means: Tensor) -> Tensor:
-    """float64 values - means; all NaN if that is no more than rounding of the values."""
+def _deviations(values: Float[Tensor, "*draws n"], means: Float[Tensor, "*draws _"]) -> Tensor:
+    """float64 values - means; rows are NaN where that is no more than rounding of the values."""
     left = values.double() - means
-    rounding = max(8 * torch.finfo(values.dtype).eps, 1e-13) * values.double().norm()
-    return left if left.norm() > rounding else left.new_full(left.shape, math.nan)
-
-
-def _cosine(x: Tensor, y: Tensor) -> float:
-    return float((torch.dot(x, y) / (x.norm() * y.norm())).clamp(-1, 1))
+    rounding = max(8 * torch.finfo(values.dtype).eps, 1e-13) * values.double().norm(dim=-1, keepdim=True)
+    return torch.where(left.norm(dim=-1, keepdim=True) > rounding, left, math.nan)
 
 
 def _group_means(values: Tensor, groups: Tensor) -> Tensor:

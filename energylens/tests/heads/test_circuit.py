@@ -13,13 +13,23 @@ from energylens.heads.circuit import (
     share_beaten,
 )
 from energylens.heads.circuit_graph import circuit_graph
-from energylens.heads.prompts import head_prompts, induction_prompts
+from energylens.heads.prompts import head_prompts, induction_prompts, ioi_prompts
+from energylens.heads.study import study_heads
 
 
 def test_all_heads_keep_everything_and_none_nothing(random_ioi):
     prompts = head_prompts(random_ioi, 0, n=8)
     shares = kept(random_ioi, prompts, [heads_of(random_ioi), []])
     assert shares.tolist() == pytest.approx([1, 0], abs=1e-6)
+
+
+def test_a_study_keeps_what_circuits_keep(random_ioi, monkeypatch):
+    study = study_heads(random_ioi, 0)
+    circuits = [[(0, 1), (1, 0)], [(1, 1)], [(1, 0), (0, 1)]]
+    expected = kept(random_ioi, ioi_prompts(random_ioi, 0, pairs="held-out"), circuits)
+    assert torch.equal(study.kept(circuits), expected)
+    monkeypatch.setattr("energylens.heads.study.kept", None)
+    assert torch.equal(study.kept(circuits[::-1]), expected.flip(0))
 
 
 def test_the_wired_circuit_is_found_and_nothing_else(wired, circuit):

@@ -64,8 +64,9 @@ def test_padding_does_not_count(random_ioi):
 
 def test_the_gauge_test_passes_and_notices_a_wrong_map(random_induction, generator):
     prompts = head_prompts(random_induction, 0, n=4)
-    assert gauge_violation(gauge_test(random_induction, prompts, generator)) <= 1
-    assert gauge_violation(gauge_test(random_induction, prompts, generator, wrong=True)) > 1e6
+    found = gauge_test(random_induction, prompts, generator)
+    assert gauge_violation(found["right"]) <= 1
+    assert gauge_violation(found["wrong"]) > 1e6
 
 
 def test_an_unchanged_key_gap_is_a_violation():

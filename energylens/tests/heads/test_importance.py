@@ -6,7 +6,14 @@ import torch
 from energylens.errors import InputError
 from energylens.heads import head_prompts, study_heads
 from energylens.heads.competence import competence
-from energylens.heads.importance import attribution, denoising, mean_ablation, noising
+from energylens.heads.importance import (
+    alternatives,
+    attribution,
+    denoising,
+    difference,
+    mean_ablation,
+    noising,
+)
 from energylens.heads.induction import induction_scores, over_training, repeat_loss_nats
 from energylens.heads.prompts import induction_prompts
 from energylens.interventions import NextTokenLoss, patch_heads
@@ -70,6 +77,34 @@ def test_a_study_is_one_row_per_head_layer_by_layer(random_ioi):
     rows = study.shuffles(n=20)
     assert torch.equal(study.layer[rows], study.layer.expand(20, -1))
     assert not torch.equal(rows, torch.arange(4).expand(20, -1))
+
+
+def test_alternatives_are_the_single_measures(random_ioi):
+    prompts = head_prompts(random_ioi, 0, n=6)
+    found = alternatives(random_ioi, prompts, steps=3)
+    for name, measure in (
+        ("denoising", denoising),
+        ("mean_ablation", mean_ablation),
+        ("difference", difference),
+    ):
+        assert torch.equal(getattr(found, name), measure(random_ioi, prompts)), name
+    assert torch.equal(found.gradient, attribution(random_ioi, prompts, steps=1))
+    assert torch.equal(found.integrated, attribution(random_ioi, prompts, steps=3))
+
+
+def test_the_difference_is_that_of_z_over_real_positions(random_ioi):
+    prompts = head_prompts(random_ioi, 0, n=6)
+    name = "blocks.1.attn.hook_z"
+    clean, corrupted = (
+        random_ioi.run([name], side, pos=slice(None))[name] for side in (prompts.clean, prompts.corrupted)
+    )
+    norms = [
+        (after - before)[real][:, 1].double().norm()
+        for after, before, real in zip(corrupted, clean, prompts.real, strict=True)
+    ]
+    assert float(difference(random_ioi, prompts)[1, 1]) == pytest.approx(
+        float(torch.stack(norms).mean()), rel=1e-5
+    )
 
 
 def test_competence_tells_a_wired_network_from_a_random_one(wired, random_induction, random_ioi):

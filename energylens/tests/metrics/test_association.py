@@ -14,12 +14,15 @@ from sklearn.preprocessing import StandardScaler
 
 from energylens.metrics.association import (
     auroc,
+    correlations,
     group_ratio,
     pearson,
     permuted_within,
+    ranks,
     spearman,
     transferred_gain,
     within_group_correlation,
+    within_groups,
     youden_cut,
 )
 
@@ -92,6 +95,15 @@ def test_a_constant_or_missing_value_has_no_correlation_and_no_warning(correlati
         assert math.isnan(correlation(torch.full((9,), 1 / 3), normal(9).float()))
 
 
+def test_correlations_of_rows_are_those_of_each_row_constant_rows_left_out():
+    x, y = normal(9), normal(4, 9, seed=1)
+    y[2] = 0.1
+    found = correlations(x, y)
+    assert found[:2].tolist() == pytest.approx([pearson(x, row) for row in y[:2]])
+    assert found.isnan().tolist() == [False, False, True, False]
+    assert correlations(torch.ones(9), y).isnan().all()
+
+
 # Depth
 
 
@@ -138,6 +150,16 @@ def test_permutations_stay_in_their_groups_and_are_uniform():
     assert len(counts) == 12
     assert (counts - 500).abs().max() < 107
     assert torch.equal(permuted_within(groups, rng(3), 4), permuted_within(groups, rng(3), 4))
+
+
+def test_what_is_ranked_or_centred_first_may_be_shuffled_afterwards():
+    groups = torch.arange(12) % 3
+    x, y = two_tables()
+    rows = permuted_within(groups, rng(), 5)
+    centred = correlations(within_groups(x, groups), within_groups(y, groups)[rows])
+    ranked = correlations(ranks(x), ranks(y)[rows])
+    assert centred.tolist() == pytest.approx([within_group_correlation(x, y[row], groups) for row in rows])
+    assert ranked.tolist() == pytest.approx([spearman(x, y[row]) for row in rows])
 
 
 # Cuts
