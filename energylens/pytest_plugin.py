@@ -27,10 +27,12 @@ from energylens.plugin.measure import Measurer
 from energylens.plugin.options import add_options, read_options
 from energylens.plugin.outcome import MEASURED, Outcome, attach, status_of
 from energylens.plugin.session import ClaimSession, case_of
+from energylens.plugin.workers import scheduler, selected_by
 
 SESSION = pytest.StashKey[ClaimSession]()
 STARTED = pytest.StashKey[float]()
 OUTCOME = pytest.StashKey[dict[str, Any]]()
+BUILT = pytest.StashKey[bool]()
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -140,6 +142,22 @@ def _check_declarations(config: pytest.Config) -> None:
         raise pytest.UsageError(f"{type(error).__name__}: {error}") from error
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    return scheduler(config, log, config.stash[SESSION])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
+    """Build, with progress bars, before xdist hands the first case to a worker."""
+    config: pytest.Config = node.config
+    if not config.stash.get(BUILT, False) and not config.option.collectonly:
+        config.stash[BUILT] = True
+        wanted = list(selected_by(config.stash[SESSION], ids))
+        if wanted:
+            _prebuild(config, wanted)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> None:
     """Build what the selected cases need before the first of them runs, with progress bars."""
@@ -151,9 +169,13 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         and not session.testsfailed
         and "workerinput" not in vars(config)
     ):
-        from energylens.plugin.prebuild import prebuild
+        _prebuild(config, wanted)
 
-        prebuild(config, config.stash[SESSION], wanted)
+
+def _prebuild(config: pytest.Config, wanted: list[Case]) -> None:
+    from energylens.plugin.prebuild import prebuild
+
+    prebuild(config, config.stash[SESSION], wanted)
 
 
 @pytest.hookimpl(tryfirst=True)

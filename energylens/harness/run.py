@@ -24,6 +24,7 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._own: dict[Path, Measurement] = {}
         for name in ("cases", "verdicts", "notes"):
             (path / name).mkdir(parents=True, exist_ok=True)
 
@@ -33,6 +34,15 @@ class RunFolder:
         Raises what `measure` raises. An `Unavailable` is remembered, so that the verdict says NOT RUN.
         """
         stem = self.path / "cases" / _digest(f"{case.row}/{case.null}/{case.seed}")
+        if stem not in self._own:
+            found = self._measured(stem, case, measure)
+            if found.arrays:  # as large as activations: the file keeps them
+                return found
+            self._own[stem] = found
+        return self._own[stem]
+
+    def _measured(self, stem: Path, case: Case, measure: Callable[[], Measurement]) -> Measurement:
+        """From the run's file, or taken now and written there, by one process at a time."""
         with FileLock(f"{stem}.lock"):
             if stem.with_suffix(".json").exists():
                 return _load(stem)

@@ -1,6 +1,7 @@
 """The plugin in a real pytest run, on a project whose claims are about dice, not networks."""
 
 import json
+import re
 import tomllib
 
 # In-process runs forget modules that they imported first, and these can't be imported twice.
@@ -142,6 +143,24 @@ def test_workers_give_the_same_verdicts(project):
     done = project.runpytest_subprocess("claims", "--ledger=ignore", "--report-dir=two", "-n2")
     assert done.ret == 0
     assert results(project, "one")["verdicts"] == results(project, "two")["verdicts"]
+
+
+@pytest.mark.parametrize(
+    ("options", "together"), [(["claims"], True), (["claims", "--dist=worksteal"], False)]
+)
+def test_workers_keep_what_shares_a_network_together_and_judge_last(project, options, together):
+    pytest.importorskip("xdist")
+    done = project.runpytest_subprocess(*options, "--ledger=ignore", "-n2", "-v")
+    case = re.compile(r"\[(gw\d)\] .*\[(fair|loaded)-(?:swapped-)?(\w+)\]")
+    ran = [found.groups() for line in done.outlines if (found := case.match(line))]
+    workers: dict[tuple[str, str], set[str]] = {}
+    for worker, model, seed in ran:
+        if seed != "verdict":
+            workers.setdefault((model, seed), set()).add(worker)
+    assert len(workers) == 8
+    assert all(len(of) == 1 for of in workers.values()) is together
+    if together:
+        assert [seed for *_, seed in ran[-6:]].count("verdict") >= 5
 
 
 def test_a_gate_in_another_file_is_found(project):

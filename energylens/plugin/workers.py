@@ -1,0 +1,62 @@
+"""Claims over the worker processes of pytest-xdist: what shares a network shares a worker."""
+
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from energylens.harness.cases import Case, cases_of
+from energylens.plugin.session import ClaimSession
+
+
+def selected_by(session: ClaimSession, ids: Collection[str]) -> Iterator[Case]:
+    """The cases behind the node ids that a worker collected. All claims must be declared."""
+    wanted = {_tail(node_id) for node_id in ids}
+    return (case for tail, case in _by_tail(session).items() if tail in wanted)
+
+
+def scheduler(config: pytest.Config, log: Any, session: ClaimSession) -> Any:
+    """For `-n N` on claims alone: a worker gets all measurements on one network, whose common parts it computes once.
+
+    Largest groups first, as xdist orders them; a verdict is a group of its own, and so comes when what it judges is
+    measured. None, which leaves the choice to xdist, for another --dist or where other tests run as well.
+    """
+    folder = session.options.claims_folder
+    paths = [
+        (Path(config.invocation_params.dir) / argument.partition("::")[0]).resolve()
+        for argument in config.args
+    ]
+    if config.option.dist != "load" or not all(path.is_relative_to(folder.resolve()) for path in paths):
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByNetwork(LoadScopeScheduling):
+        """Scopes are (model, seed)."""
+
+        groups: Mapping[str, str] = {
+            tail: f"{case.model} {case.seed}"
+            for tail, case in _by_tail(session).items()
+            if case.seed is not None
+        }
+
+        def _split_scope(self, nodeid: str) -> str:
+            return self.groups.get(_tail(nodeid), nodeid)
+
+    return ByNetwork(config, log)
+
+
+def _by_tail(session: ClaimSession) -> dict[str, Case]:
+    """Every case of every declared claim, by the end of its node id: function and case, unique in a claims folder."""
+    found = {}
+    for declared in session.declared.values():
+        claim = declared.claim
+        for case in cases_of(claim, session.seeds_by_model(claim)):
+            path = claim.where.rpartition(":")[0]
+            found[f"{Path(path).name}::{claim.function}[{case.id}]"] = case
+    return found
+
+
+def _tail(node_id: str) -> str:
+    """`file.py::function[case]`."""
+    return node_id.rpartition("/")[2] if "/" in node_id.partition("::")[0] else node_id
