@@ -11,10 +11,13 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
+from energylens.energy.site import SITES, site_hook
+from energylens.energy.tuned import TuneLens
 from energylens.errors import InputError
 from energylens.harness.control import Null
 from energylens.models.checkpoint import UntrainedCheckpoint
 from energylens.models.corpus import PythonText
+from energylens.models.recipe import TrainNetwork
 from energylens.models.tasks import Text
 from energylens.models.wired import WireInduction
 from energylens.models.zoo import ZOO, untrained, zoo
@@ -26,6 +29,10 @@ from energylens.store import Artifact, Recipe, Store, key_of
 if TYPE_CHECKING:
     import torch
 
+    from energylens.energy.dictionary import Dictionary
+    from energylens.energy.effects import Effects
+    from energylens.energy.reading import Reading
+    from energylens.energy.study import EnergyStudy
     from energylens.heads import HeadStudy
     from energylens.models.network import Network
     from energylens.sae.sae import SAEs
@@ -42,6 +49,15 @@ MODEL_TASKS = {
 
 SAE_SEEDS = SEEDS
 """The published seeds: every SAE claim takes these."""
+
+TEXT_SAE_SEEDS = SEEDS[:2]
+"""Seeds of the SAEs that are trained on every network that reads text."""
+
+TEXT_SAE_KINDS: Mapping[str, Variant] = {"topk": TopK(k=32), "relu": ReLU(l1=0.17)}
+"""SAE kinds on text. The L1 of relu is what a search for the L0 of topk found at the middle site of pygpt-2l seed 0."""
+
+TEXT_VARIANTS = tuple(f"{kind}-{site}" for kind in TEXT_SAE_KINDS for site in SITES)
+"""Variants of claims about latents on text: kind of SAE and site."""
 
 SAE_KINDS: Mapping[str, Variant] = {
     "topk": TopK(k=32),
@@ -65,7 +81,7 @@ REMEMBERED = 200
 
 NetworkState = Literal["trained", "untrained"]
 
-Dictionary = Literal["trained", "initial", "frozen", "isotropic", "covariance"]
+DictionaryState = Literal["trained", "initial", "frozen", "isotropic", "covariance"]
 
 
 @dataclass(frozen=True)
@@ -88,16 +104,18 @@ class Lab:
     checkpoints: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     on_artifact: Callable[[str, str], None] = lambda key, label: None
     network_state: NetworkState = "trained"
-    dictionary: Dictionary = "trained"
+    dictionary: DictionaryState = "trained"
     _memory: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     def swapped(self, network: str | None = None, dictionary: str | None = None) -> Lab:
         """The same lab with other inputs, sharing what it has computed. Errors: InputError for no such swap."""
-        for name, allowed in ((network, NetworkState), (dictionary, Dictionary)):
+        for name, allowed in ((network, NetworkState), (dictionary, DictionaryState)):
             if name is not None and name not in get_args(allowed):
                 raise InputError(f"no such swap: {name!r}; known: {', '.join(get_args(allowed))}")
         state, stands_in = network or self.network_state, dictionary or self.dictionary
-        return replace(self, network_state=cast(NetworkState, state), dictionary=cast(Dictionary, stands_in))
+        return replace(
+            self, network_state=cast(NetworkState, state), dictionary=cast(DictionaryState, stands_in)
+        )
 
     @property
     def is_swapped(self) -> bool:
@@ -261,6 +279,119 @@ class Lab:
         key = ("activations", key_of(recipe.source), recipe.hook_name)
         return self._remember(key, lambda: activations(self.artifact(recipe.source), recipe))
 
+    def text_sae_recipe(self, model: str, seed: int, variant: str) -> TrainSAEs:
+        """The recipe of the SAEs of a TEXT_VARIANTS variant on one network: both seeds, of a control the first."""
+        kind, site = self._kind_and_site(variant)
+        is_control = self.dictionary == "frozen" or self.network_state == "untrained"
+        return TrainSAEs(
+            source=self.recipe(model, seed),
+            hook_name=self.site_hook(model, seed, site),
+            variant=TEXT_SAE_KINDS[kind],
+            steps=800,
+            lr=3e-3,
+            seeds=TEXT_SAE_SEEDS[:1] if is_control else TEXT_SAE_SEEDS,
+            decoder="frozen" if self.dictionary == "frozen" else "trained",
+            n_heldout=10_000,
+            data=PythonText(),
+            n_train=200_000,
+        )
+
+    def tuned_lens_recipe(self, model: str, seed: int, site: str) -> TuneLens:
+        """The recipe of the tuned lens of one network at a site."""
+        return TuneLens(self.recipe(model, seed), PythonText(), self.site_hook(model, seed, site))
+
+    def site_hook(self, model: str, seed: int, site: str) -> str:
+        """Name of the residual stream at a site of `energy.SITES`; no network is built for it."""
+        recipe = self.recipe(model, seed)
+        n_layers = (
+            recipe.config.n_layers if isinstance(recipe, TrainNetwork) else self.network(model, seed).n_layers
+        )
+        return site_hook(n_layers, site)
+
+    def reading(self, model: str, seed: int, site: str, split: str, tuned: bool = False) -> Reading:
+        """Held-out text of one split as the logit lens (or the tuned lens) reads it at a site."""
+        from energylens.energy.fit import tuned_lens
+        from energylens.energy.lenses import logit_lens
+        from energylens.energy.reading import read
+        from energylens.energy.text import held_out_text
+        from energylens.models.tasks.text import TextOnCorpus
+
+        def make() -> Reading:
+            network = self.network(model, seed)
+            text = held_out_text(network, split, seed)
+            recipe = self.tuned_lens_recipe(model, seed, site)
+            lens = tuned_lens(network, self.artifact(recipe)) if tuned else logit_lens(network)
+            corpus = cast(TextOnCorpus, network.task).corpus
+            return read(network, corpus, recipe.hook_name, text, lens)
+
+        return self._remember(("reading", key_of(self.recipe(model, seed)), seed, site, split, tuned), make)
+
+    def energy_study(
+        self, model: str, seed: int, variant: str, sae_seed: int = TEXT_SAE_SEEDS[0], tuned: bool = False
+    ) -> EnergyStudy:
+        """Latents of one SAE (or of what stands in for it in a swapped lab) against energies of held-out text."""
+        from energylens.energy.study import EnergyStudy
+
+        _, site = self._kind_and_site(variant)
+
+        def make() -> EnergyStudy:
+            readings = {
+                split: self.reading(model, seed, site, split, tuned)
+                for split in ("discovery", "confirmation")
+            }
+            return EnergyStudy(self._text_dictionary(model, seed, variant, sae_seed), readings, seed)
+
+        recipe = self.text_sae_recipe(model, seed, variant)
+        key = ("energy", key_of(recipe), self.dictionary, seed, sae_seed, tuned)
+        return self._remember(key, make)
+
+    def ablation_effects(self, model: str, seed: int, variant: str) -> Effects:
+        """What exact ablation of single latents does on confirmation documents; see `energy.effects`."""
+        from energylens.energy.effects import ablated_latents, ablation_effects
+        from energylens.metrics.alignment import LEAST_FIRING
+
+        study, recipe = self.energy_study(model, seed, variant), self.text_sae_recipe(model, seed, variant)
+
+        def measure() -> Effects:
+            reading = study.readings["confirmation"]
+            counts = study.alignment("confirmation").firing_counts
+            latents = ablated_latents(counts, LEAST_FIRING, seed)
+            network = self.network(model, seed)
+            return ablation_effects(network, recipe.hook_name or "", study.dictionary, reading, latents)
+
+        return self._remember(("effects", key_of(recipe), self.dictionary, seed), measure)
+
+    def steering_shifts(self, model: str, seed: int, variant: str) -> tuple[torch.Tensor, torch.Tensor]:
+        """What steering along the top latents, and along random directions, does; see `energy.effects`."""
+        from energylens.energy.effects import steering_shifts
+
+        study, recipe = self.energy_study(model, seed, variant), self.text_sae_recipe(model, seed, variant)
+        directions = study.dictionary.W_dec[study.top]
+        directions = directions / directions.norm(dim=1, keepdim=True)
+        network, reading = self.network(model, seed), study.readings["confirmation"]
+        return steering_shifts(network, recipe.hook_name or "", reading, directions, seed)
+
+    def _text_dictionary(self, model: str, seed: int, variant: str, sae_seed: int) -> Dictionary:
+        import torch
+
+        from energylens.energy.dictionary import of_saes, random_dictionary
+        from energylens.sae.sae import SAEs
+
+        recipe = self.text_sae_recipe(model, seed, variant)
+        if self.dictionary in ("trained", "frozen"):
+            return of_saes(SAEs.from_artifact(self.artifact(recipe)), sae_seed)
+        if self.dictionary == "covariance":
+            x = self.reading(model, seed, self._kind_and_site(variant)[1], "discovery").x
+            generator = torch.Generator().manual_seed(1_000_003 * (1 + TEXT_VARIANTS.index(variant)) + seed)
+            return random_dictionary(x, recipe.d_sae, 32, generator)
+        raise InputError(f"on text no dictionary stands in for an SAE by the name of {self.dictionary!r}")
+
+    def _kind_and_site(self, variant: str) -> tuple[str, str]:
+        if variant not in TEXT_VARIANTS:
+            raise InputError(f"latents on text are one of {', '.join(TEXT_VARIANTS)}, received {variant!r}")
+        kind, _, site = variant.partition("-")
+        return kind, site
+
     def grid(self, model: str, seed: int) -> Grid:
         """Logits over the p answers and last-layer neurons on all inputs, from one forward pass."""
         network = self.network(model, seed)
@@ -293,6 +424,17 @@ def needs_network(lab: Lab, model: str, variant: str, seed: int) -> Iterable[Rec
     recipe = lab.recipe(model, seed)
     reads_text = getattr(recipe, "task_name", "") == Text.name
     return [recipe, PythonText()] if reads_text else [recipe]
+
+
+def needs_text_saes(lab: Lab, model: str, variant: str, seed: int) -> Iterable[Recipe]:
+    """For claims on latents on text: the network's SAEs of the variant."""
+    return [lab.text_sae_recipe(model, seed, variant)]
+
+
+def needs_tuned_lens(lab: Lab, model: str, variant: str, seed: int) -> Iterable[Recipe]:
+    """For claims that compare the logit lens with the tuned lens at the variant's site."""
+    site = variant.rpartition("-")[2]
+    return [lab.text_sae_recipe(model, seed, variant), lab.tuned_lens_recipe(model, seed, site)]
 
 
 def needs_saes(*kinds: str) -> Callable[[Lab, str, str, int], Iterable[Recipe]]:

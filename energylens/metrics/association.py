@@ -12,6 +12,8 @@ from jaxtyping import Bool, Float, Int
 from scipy.stats import rankdata
 from torch import Generator, Tensor
 
+from energylens.errors import InputError
+
 
 def pearson(x: Float[Tensor, " n"], y: Float[Tensor, " n"]) -> float:
     """Product-moment correlation; NaN if x or y is constant."""
@@ -112,6 +114,31 @@ def transferred_gain(
         return math.nan
     alone = _transferred(y, base, others, held_out)
     return _transferred(y, torch.cat([base, extra], dim=-1), others, held_out) - max(alone, 0.0)
+
+
+def cross_validated_gain(
+    y: Float[Tensor, " n"], base: Float[Tensor, "n p"], extra: Float[Tensor, "n q"], seed: int, folds: int = 5
+) -> float:
+    """R^2 of y by least squares on base + extra, minus that on base alone or 0 if that is more; cross-validated.
+
+    Each fold is predicted by the others; R^2 = 1 - squared errors of all folds / squares of y about its mean. `seed`
+    draws the folds. NaN if y is constant. Errors: InputError for fewer points than folds.
+    """
+    from sklearn.linear_model import LinearRegression
+    from sklearn.model_selection import KFold, cross_val_predict
+
+    if not 2 <= folds <= len(y):
+        raise InputError(f"{folds} folds need 2 to n = {len(y)}")
+    target, split = y.double().numpy(), KFold(folds, shuffle=True, random_state=seed)
+    squares = float(((target - target.mean()) ** 2).sum())
+    if squares == 0:
+        return math.nan
+
+    def r_squared(columns: Tensor) -> float:
+        predicted = cross_val_predict(LinearRegression(), columns.double().numpy(), target, cv=split)
+        return 1 - float(((target - predicted) ** 2).sum()) / squares
+
+    return r_squared(torch.cat([base, extra], dim=1)) - max(r_squared(base), 0.0)
 
 
 def group_ratio(values: Float[Tensor, " n"], scores: Float[Tensor, " n"], cut: float) -> float:

@@ -49,7 +49,7 @@ def fit_translator(
     A, b = x.new_zeros(x.shape[1], x.shape[1]), x.new_zeros(x.shape[1])
     tuned = replace(lens, translator=Translator(A, b))
     optimiser = torch.optim.Adam([A, b], lr=lr)
-    best, curve = (A.clone(), b.clone()), [_mean_kl(lens, tuned, x, x_final, batch)]
+    best, curve = (A.clone(), b.clone()), [mean_kl(lens, tuned, x, x_final, batch)]
     for step in range(steps):
         rows = torch.randint(len(x), (batch,), generator=generator, device=generator.device).to(x.device)
         _, by_logits = _kl(lens, tuned, x[rows], x_final[rows])
@@ -58,7 +58,7 @@ def fit_translator(
         optimiser.param_groups[0]["lr"] = lr * (1 - step / steps)
         optimiser.step()
         if (step + 1) * QUARTERS // steps > step * QUARTERS // steps:
-            curve.append(_mean_kl(lens, tuned, x, x_final, batch))
+            curve.append(mean_kl(lens, tuned, x, x_final, batch))
             if curve[-1] < min(curve[:-1]):
                 best = A.clone(), b.clone()
     return Fit(*best, curve=torch.tensor(curve, dtype=torch.float64))
@@ -71,7 +71,15 @@ def _kl(lens: Lens, tuned: Lens, x: Tensor, x_final: Tensor) -> tuple[Tensor, Te
     return (final * (log_final - log_tuned)).sum(-1), log_tuned.exp_() - final
 
 
-def _mean_kl(lens: Lens, tuned: Lens, x: Tensor, x_final: Tensor, batch: int) -> float:
+@torch.no_grad()
+def mean_kl(
+    lens: Lens,
+    tuned: Lens,
+    x: Float[Tensor, "n d_model"],
+    x_final: Float[Tensor, "n d_model"],
+    batch: int,
+) -> float:
+    """Mean over tokens of KL(p_final || p_tuned), nats; p_final is what `lens` reads in x_final, `batch` at a time."""
     parts = (_kl(lens, tuned, x[part], x_final[part])[0] for part in in_parts(len(x), batch))
     mean = sum(float(kl.double().sum()) for kl in parts) / len(x)
     if not math.isfinite(mean):

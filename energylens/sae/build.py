@@ -1,12 +1,14 @@
 """From a recipe to stored SAEs: split and scale the activations, find L1 if need be, train, measure."""
 
+from collections.abc import Sequence
+
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from energylens.metrics.reconstruction import dead_fraction, explained_variance, l0
+from energylens.metrics.reconstruction import explained_variance
 from energylens.models.threads import torch_threads
-from energylens.sae.activations import activations, split
+from energylens.sae.activations import training_and_held_out
 from energylens.sae.match import ROUNDS, matched_l1
 from energylens.sae.recipe import TrainSAEs
 from energylens.sae.sae import SAEs
@@ -15,8 +17,11 @@ from energylens.sae.train import REPORT_EVERY, Settings, Trained, train
 from energylens.sae.variants import MatchedReLU, ReLU, TopK
 from energylens.store.recipe import JSON, Artifact, Progress
 
+ROWS_AT_ONCE = 2048
+"""Rows encoded at once when SAEs are measured: at 1024 latents 8 MB."""
 
-def build(recipe: TrainSAEs, source: Artifact, progress: Progress) -> Artifact:
+
+def build(recipe: TrainSAEs, inputs: Sequence[Artifact], progress: Progress) -> Artifact:
     """Tensors W_enc, b_enc, W_dec, b_dec, W_dec_init (leading axis n_seeds), in the units of the activations.
 
     meta: seeds, k, `scale` (activations were multiplied by it for training), `search` (trials of the L1
@@ -25,7 +30,7 @@ def build(recipe: TrainSAEs, source: Artifact, progress: Progress) -> Artifact:
     training activations `l0_train` and `dead_fraction` (latents that fire on none of them).
     """
     with torch_threads(recipe.threads):
-        train_x, heldout_x = split(activations(source, recipe), recipe)
+        train_x, heldout_x = training_and_held_out(inputs, recipe)
         scaling = Scaling.of(train_x)
         trained, fitted = _fit(recipe, scaling.apply(train_x), progress)
         weights = scaling.undo(trained.weights)
@@ -81,12 +86,23 @@ def _measured(
         name: [] for name in ("explained_variance", "l0", "l0_train", "dead_fraction")
     }
     for seed in saes.seeds:
-        acts = saes.encode(train_x, seed)
-        columns["explained_variance"].append(explained_variance(heldout_x, saes.reconstruct(heldout_x, seed)))
-        columns["l0"].append(l0(saes.encode(heldout_x, seed)))
-        columns["l0_train"].append(l0(acts))
-        columns["dead_fraction"].append(dead_fraction(acts))
+        fired = _firing_counts(saes, train_x, seed)
+        columns["explained_variance"].append(
+            explained_variance(heldout_x, _reconstructed(saes, heldout_x, seed))
+        )
+        columns["l0"].append(float(_firing_counts(saes, heldout_x, seed).sum()) / len(heldout_x))
+        columns["l0_train"].append(float(fired.sum()) / len(train_x))
+        columns["dead_fraction"].append(float((fired == 0).double().mean()))
     return columns
+
+
+def _firing_counts(saes: SAEs, x: Float[Tensor, "n d_in"], seed: int) -> Int[Tensor, " d_sae"]:
+    """On how many rows of x each latent fires; no [n, d_sae] matrix of all rows is made."""
+    return torch.stack([(saes.encode(rows, seed) > 0).sum(0) for rows in x.split(ROWS_AT_ONCE)]).sum(0)
+
+
+def _reconstructed(saes: SAEs, x: Float[Tensor, "n d_in"], seed: int) -> Float[Tensor, "n d_in"]:
+    return torch.cat([saes.reconstruct(rows, seed) for rows in x.split(ROWS_AT_ONCE)])
 
 
 def _curve(losses: Float[Tensor, "steps n_seeds"]) -> dict[str, JSON]:

@@ -25,6 +25,9 @@ class TrainSAEs(Recipe):
     PlantedDictionary. `n_heldout` activations, drawn with `split_seed`, are kept from training and from the
     L1 search. `decoder` "frozen" leaves the decoder at its random unit rows: encoder and biases are trained.
     One step takes `batch` samples per seed. The same recipe on the same machine gives the same bits.
+
+    For a network that reads text, `data` makes the text: `n_train` tokens of training documents and `n_heldout`
+    of held-out ones, in whole windows, drawn with `split_seed`; BOS, the same in every window, is left out.
     """
 
     kind: ClassVar[str] = "saes"
@@ -39,6 +42,8 @@ class TrainSAEs(Recipe):
     decoder: Literal["trained", "frozen"] = "trained"
     n_heldout: int = 2000
     split_seed: int = 0
+    data: Recipe | None = None
+    n_train: int | None = None
     threads: int = 1
     autocast: Autocast = field(default_factory=fastest_autocast)
 
@@ -48,6 +53,8 @@ class TrainSAEs(Recipe):
             raise InputError(
                 f"d_sae, steps, batch, n_heldout, threads, lr must be positive, received {self!r}"
             )
+        if (self.data is None) != (self.n_train is None) or (self.n_train is not None and self.n_train < 1):
+            raise InputError(f"data and n_train go together, received {self.data!r} and {self.n_train!r}")
         if not self.seeds or len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0:
             raise InputError(f"seeds must be different and not negative, received {self.seeds}")
         if self.decoder not in ("trained", "frozen") or self.autocast not in ("bf16", "fp32"):
@@ -60,10 +67,11 @@ class TrainSAEs(Recipe):
     def label(self) -> str:
         """The short name shown while they train."""
         frozen = ", frozen decoder" if self.decoder == "frozen" else ""
-        return f"{self.variant.label()} SAEs{frozen} on {self.source.label()}"
+        where = f" at {self.hook_name}" if self.hook_name else ""
+        return f"{self.variant.label()} SAEs{frozen} on {self.source.label()}{where}"
 
     def build(self, inputs: Sequence[Artifact], progress: Progress) -> Artifact:
         """Train them; see `energylens.sae.build`."""
         from energylens.sae.build import build
 
-        return build(self, inputs[0], progress)
+        return build(self, inputs, progress)

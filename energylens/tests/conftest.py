@@ -7,7 +7,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 from jaxtyping import install_import_hook
 
-CHECKED = ("heads", "interventions", "metrics", "models", "sae")
+CHECKED = ("energy", "heads", "interventions", "metrics", "models", "sae")
 
 install_import_hook([f"energylens.{package}" for package in CHECKED], "beartype.beartype")
 

@@ -8,7 +8,13 @@ from scipy import stats
 
 from energylens.errors import InputError
 from energylens.metrics.alignment import AlignmentStatistics
-from energylens.metrics.permutation import document_null, document_permutations, max_t_p, permuted_documents
+from energylens.metrics.permutation import (
+    document_null,
+    document_permutations,
+    document_t,
+    max_t_p,
+    permuted_documents,
+)
 from energylens.metrics.stability import random_unit_rows
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -124,6 +130,125 @@ def test_the_null_knows_that_tokens_of_a_document_depend_on_each_other():
         ]
     )
     assert token.std().item() == pytest.approx(1 / math.sqrt(87), rel=0.1)
+
+
+# The studentised null
+
+
+def slow_t(acts, gradients, W_dec, permutations):
+    """Every draw, latent and document by itself: sum of S_d over the root of the sum of their squares."""
+    n_documents, n_positions, _ = acts.shape
+    a = acts - acts.mean((0, 1))
+    found = []
+    for pi in permutations.tolist():
+        row = []
+        for latent, direction in enumerate(W_dec):
+            g = -(gradients @ direction)
+            g = g - g.mean()
+            parts = [
+                sum(float(a[pi[d], i, latent] * g[d, i]) for i in range(n_positions))
+                for d in range(n_documents)
+            ]
+            row.append(sum(parts) / math.sqrt(sum(part**2 for part in parts)))
+        found.append(row)
+    return torch.tensor(found, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("entries", [1, 400, 2**22])
+def test_t_agrees_with_a_loop_over_documents(monkeypatch, entries):
+    monkeypatch.setattr("energylens.metrics.permutation.TABLE_ENTRIES", entries)
+    data = documents()
+    permutations = torch.cat([torch.arange(8)[None], document_permutations(8, 10, rng())])
+    expected = slow_t(*data, permutations)
+    assert torch.allclose(document_t(*data, permutations), expected, atol=1e-10)
+    single = document_t(*(each.float() for each in data), permutations)
+    assert (single - expected).abs().max() < 1e-4
+
+
+def test_t_by_hand():
+    """a - mean a = -1, 0, 1 in three documents of one token; g - mean g = -2, -1, 3.
+
+    As observed S = 2, 0, 3 and t = 5 / sqrt(13). With documents 0 and 1 exchanged S = 0, 1, 3 and t = 4 / sqrt(10).
+    """
+    acts, g = (torch.tensor(values).double()[:, None, None] for values in ([0.0, 1, 2], [1.0, 2, 6]))
+    t = document_t(acts, -g, torch.ones(1, 1).double(), torch.tensor([[0, 1, 2], [1, 0, 2]]))
+    assert t.flatten().tolist() == pytest.approx([5 / math.sqrt(13), 4 / math.sqrt(10)])
+
+
+def test_the_identity_is_the_observed_t():
+    """Its sum of S_d is, up to the root of the sums of squares, `efas_all` of the tokens as they stand."""
+    acts, gradients, W_dec = documents()
+    identity = torch.arange(8)[None]
+    t, r = (each(acts, gradients, W_dec, identity) for each in (document_t, document_null))
+    assert torch.allclose(r[0], efas_all(acts.flatten(0, 1), gradients.flatten(0, 1), W_dec), atol=1e-10)
+    assert torch.equal(t.sign(), r.sign())
+    drawn = document_permutations(8, 30, rng())
+    assert torch.equal(document_t(acts, gradients, W_dec, torch.cat([identity, drawn]))[:1], t)
+    moved = torch.stack(
+        [
+            document_t(acts[pi], gradients, W_dec, identity)[
+                0
+            ]  # documents moved by hand, none by permutation
+            for pi in drawn
+        ]
+    )
+    assert torch.allclose(document_t(acts, gradients, W_dec, drawn), moved, atol=1e-10)
+
+
+@given(SEEDS)
+@settings(max_examples=25, deadline=None)
+def test_t_knows_no_unit_and_no_origin_and_turns_with_the_decoder(seed):
+    acts, gradients, W_dec = documents(seed % 10_000)
+    permutations = document_permutations(8, 5, rng(seed))
+    t = document_t(acts, gradients, W_dec, permutations)
+    scale, shift = normal(2, 6, seed=seed).exp()
+    rescaled = document_t(scale * acts + shift, 7 * gradients + normal(4, seed=seed), W_dec, permutations)
+    assert torch.allclose(rescaled, t, atol=1e-9)
+    assert torch.allclose(document_t(acts, gradients, -W_dec, permutations), -t, atol=1e-9)
+    assert (t.abs() <= math.sqrt(8) + 1e-9).all()
+
+
+def test_latents_without_an_alignment_have_no_t():
+    """The g of latent 3 is constant but for rounding, which has a sum and squares like any other numbers."""
+    acts, gradients, W_dec = documents()
+    acts[..., 1], acts[..., 2] = 0, 0.1
+    gradients[..., 0], W_dec[3] = 0.5 - gradients[..., 1], torch.tensor([0.5, 0.5, 0, 0]).double().sqrt()
+    t = document_t(acts, gradients, W_dec, document_permutations(8, 5, rng()))
+    assert t.isnan().all(0).tolist() == [False, True, True, True, False, False]
+    assert t[:, [0, 4, 5]].isfinite().all()
+
+
+def rejected(statistic, acts, gradients, draws=99):
+    """Share of latents, latent i against dimension i of the gradient, whose own p is at most .05."""
+    n = len(acts)
+    permutations = torch.cat([torch.arange(n)[None], document_permutations(n, draws, rng())])
+    values = statistic(acts, gradients, torch.eye(acts.shape[2]).double(), permutations).abs()
+    p = ((values[1:] >= values[0] - 1e-9).sum(0) + 1) / (draws + 1)
+    return float((p <= 0.05).double().mean())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_t_keeps_its_level_where_activations_tell_the_spread_of_g_and_not_its_mean(seed):
+    """1000 latents of 60 documents; in the three in ten where one fires its g spreads five times as wide.
+
+    Correlations reject in .18 to .20, t in .05 to .06, give or take .007. With the same spread everywhere both
+    keep to .05.
+    """
+    fires = torch.rand(60, 1, 1000, dtype=torch.float64, generator=rng(seed)) > 0.7
+    acts = fires * (1 + torch.rand(60, 3, 1000, dtype=torch.float64, generator=rng(seed + 10)))
+    g = normal(60, 1, 1000, seed=seed + 20) + normal(60, 3, 1000, seed=seed + 30)
+    wide = (1 + 4 * fires) * g
+    assert rejected(document_null, acts, wide) > 0.15
+    assert 0.03 < rejected(document_t, acts, wide) < 0.08
+    for statistic in (document_null, document_t):
+        assert 0.03 < rejected(statistic, acts, g) < 0.075
+
+
+def test_t_finds_an_alignment_that_is_there():
+    acts = normal(30, 5, 40).relu()
+    gradients = normal(30, 5, 40, seed=1) + normal(30, 1, 40, seed=2)
+    assert rejected(document_t, acts, gradients) < 0.2
+    assert rejected(document_t, acts, gradients - acts) > 0.9
 
 
 # Max-T

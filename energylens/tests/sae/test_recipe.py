@@ -11,6 +11,8 @@ from energylens.sae.variants import MatchedReLU, ReLU, TopK
 from energylens.store import key_of
 
 PLANTED = PlantedDictionary()
+TEXT = {"data": PlantedDictionary(seed=3), "n_train": 100}
+"""`data` is any recipe to these tests; what it must make is checked when SAEs are built."""
 
 
 def test_importing_recipes_imports_no_torch():
@@ -33,6 +35,7 @@ def test_importing_recipes_imports_no_torch():
         {"split_seed": 1},
         {"hook_name": "blocks.0.hook_resid_post"},
         {"source": PlantedDictionary(seed=1)},
+        TEXT,
     ],
     ids=str,
 )
@@ -43,9 +46,32 @@ def test_every_field_changes_the_key(fields):
 
 
 @pytest.mark.parametrize(
+    "fields",
+    [
+        {"n_train": 101},
+        {"data": PlantedDictionary(seed=4)},
+        {"n_heldout": 1},
+        {"hook_name": "blocks.0.hook_mlp_out"},
+    ],
+    ids=str,
+)
+def test_every_field_of_saes_on_text_changes_the_key(fields):
+    assert key_of(TrainSAEs(PLANTED, **{**TEXT, **fields})) != key_of(TrainSAEs(PLANTED, **TEXT))
+
+
+def test_the_text_is_read_after_the_network():
+    recipe = TrainSAEs(PLANTED, **TEXT)
+    assert recipe.inputs() == (PLANTED, TEXT["data"])
+    assert TrainSAEs(PLANTED).inputs() == (PLANTED,)
+
+
+@pytest.mark.parametrize(
     ("fields", "message"),
     [
         ({"steps": 0}, "positive"),
+        ({"data": TEXT["data"]}, r"go together, received PlantedDictionary\(.*seed=3.* and None"),
+        ({"n_train": 7}, "go together, received None and 7"),
+        ({**TEXT, "n_train": 0}, r"go together, received PlantedDictionary\(.* and 0"),
         ({"lr": float("nan")}, "positive"),
         ({"seeds": ()}, "different"),
         ({"seeds": (1, 1)}, "different"),
@@ -72,3 +98,5 @@ def test_impossible_variants_are_refused(make):
 def test_labels_name_kind_and_source():
     label = TrainSAEs(PLANTED, variant=MatchedReLU(32), decoder="frozen").label()
     assert label == f"ReLU at L0 32 SAEs, frozen decoder on {PLANTED.label()}"
+    at = TrainSAEs(PLANTED, hook_name="blocks.0.hook_mlp_out", variant=TopK(3), **TEXT).label()
+    assert at == f"{TopK(3).label()} SAEs on {PLANTED.label()} at blocks.0.hook_mlp_out"

@@ -1,0 +1,64 @@
+"""The published budget: memory, time, and how time grows with the length of the text."""
+
+from energylens import AtMost, Measurement, Null, Within, claim
+from energylens.lab import SITES, TEXT_VARIANTS
+
+MODELS = ["pygpt-2l"]
+SEEDS = range(5)
+CORES = 2
+STUDIES = 4
+"""Each dictionary is studied as trained, and in three controls."""
+
+
+def needs_everything(lab, model, variant, seed):
+    lenses = [lab.tuned_lens_recipe(model, seed, site) for site in SITES]
+    return [*(lab.text_sae_recipe(model, seed, each) for each in TEXT_VARIANTS), *lenses]
+
+
+def squares(model, seed, lab):
+    """The same exponent for the attention of a forward pass, whose scores are quadratic in length."""
+    from energylens.energy.cost import exponent, seconds_of_scores
+
+    return Measurement({"exponent": exponent(seconds_of_scores()), "GB": 0.0, "minutes": 0.0})
+
+
+@claim(
+    "energy.budget",
+    says="The whole family takes less than 6 GB and 30 minutes on two cores, and time grows linearly with length.",
+    source="Energy-Lens study: laptop budget",
+    reported="< 6 GB, < 30 min, linear in sequence length",
+    holds_when={"GB": AtMost(6.0), "minutes": AtMost(30.0), "exponent": Within(0.8, 1.2)},
+    models=MODELS,
+    seeds=SEEDS,
+    controls=[
+        Null(
+            "attention-scores",
+            "all pairs of positions: what is quadratic is told from what is linear",
+            measure=squares,
+        )
+    ],
+    unit="GB; minutes; log-log exponent",
+    note="Minutes: what training recorded for this network, its SAEs and tuned lenses, and studying them now, "
+    "times the number of seeds, over two cores. GB: the largest resident set of this process, or of two that build. "
+    "Exponent: seconds for energies, gradients and alignments of all latents against text length, at as many texts.",
+    needs=needs_everything,
+)
+def test_budget(model, seed, lab):
+    from energylens.energy.cost import exponent, peak_gigabytes, seconds_by_length
+
+    built = [
+        lab.artifact(recipe).meta.get("seconds", 0.0) for recipe in needs_everything(lab, model, "", seed)
+    ]
+    network = lab.network(model, seed).meta["seconds"]
+    study = lab.energy_study(model, seed, TEXT_VARIANTS[0])
+    by_length = seconds_by_length(study)
+    studied = by_length[max(by_length)] * 2 * len(TEXT_VARIANTS) * STUDIES
+    total = network + sum(built) + studied
+    return Measurement(
+        {
+            "GB": peak_gigabytes(),
+            "minutes": total * len(SEEDS) / CORES / 60,
+            "exponent": exponent(by_length),
+        },
+        beside={"network, s": network, "SAEs and lenses, s": sum(built), "studies, s": studied},
+    )

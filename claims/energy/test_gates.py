@@ -1,0 +1,103 @@
+"""Gates of the energy family: a test that keeps its level, and a measure that finds what was planted."""
+
+from energylens import AtLeast, Equivalent, Measurement, Null, gate
+from energylens.lab import needs_network
+
+MODELS = ["pygpt-2l"]
+SEEDS = range(5)
+
+
+VARIANTS = ("topk-middle", "topk-late")
+
+
+def rates(lab, model, seed, gradient_of):
+    """Rejection rate by variant."""
+    from energylens.energy.study import rejection_rate
+
+    found = {}
+    for variant in VARIANTS:
+        study = lab.energy_study(model, seed, variant)
+        reading = study.readings["confirmation"]
+        found[variant] = rejection_rate(study.dictionary, reading, gradient_of(reading), seed)
+    return found
+
+
+def off(rate):
+    return abs(rate - 0.05)
+
+
+def most_likely(model, seed, lab):
+    found = rates(lab, model, seed, lambda reading: reading.confident_gradient())
+    return Measurement(min(found.values(), key=off), beside=found)
+
+
+def needs_both(lab, model, variant, seed):
+    return [lab.text_sae_recipe(model, seed, each) for each in VARIANTS]
+
+
+@gate(
+    "efas.calibrated",
+    says="Where no latent can align, targets being drawn from the lens itself, 5 % of tests at 5 % reject.",
+    source="Identity: sum over y of p(y | x) grad E_y is 0, at every x",
+    passes_when=Equivalent(0.05, 0.02),
+    models=MODELS,
+    seeds=SEEDS,
+    rejects=[
+        Null(
+            "most-likely",
+            "the lens's most likely token in place of a draw: then the gradient is not 0 on average",
+            measure=most_likely,
+        )
+    ],
+    unit="share of latents with p <= .05, at the worse site",
+    note="Each latent with at least 50 firing tokens is tested alone: permuted documents, position by position, "
+    "studentised by document. Without studentising, 5.1 to 8.6 % were rejected when the test was chosen: where a "
+    "latent fires, gradients are of another size, and a permutation does not know that.",
+    needs=needs_both,
+)
+def test_calibrated(model, seed, lab):
+    import torch
+
+    generator = torch.Generator().manual_seed(seed)
+    found = rates(lab, model, seed, lambda reading: reading.redrawn_gradient(generator))
+    return Measurement(max(found.values(), key=off), beside=found)
+
+
+def auroc_of_planted(lab, model, seed, gradient_of):
+    import torch
+
+    from energylens.energy.planted import planted_latents
+    from energylens.metrics import association
+    from energylens.metrics.alignment import AlignmentStatistics
+
+    reading = lab.reading(model, seed, "middle", "confirmation")
+    generator = torch.Generator().manual_seed(seed)
+    acts, directions, planted = planted_latents(reading, generator)
+    statistics = AlignmentStatistics(directions)
+    statistics.update(acts, gradient_of(reading, generator))
+    return Measurement(association.auroc(-statistics.compute().efas_all, planted))
+
+
+def other_tokens(model, seed, lab):
+    import torch
+
+    def shuffled(reading, generator):
+        return reading.gradient[torch.randperm(len(reading.gradient), generator=generator)]
+
+    return auroc_of_planted(lab, model, seed, shuffled)
+
+
+@gate(
+    "efas.planted",
+    says="Latents that were made to fire where their direction lowers the energy are told from others.",
+    source="Planted alignments on real gradients",
+    passes_when=AtLeast(0.9),
+    models=MODELS,
+    seeds=SEEDS,
+    rejects=[Null("other-tokens", "gradients of other tokens: nothing is aligned", measure=other_tokens)],
+    unit="AUROC",
+    note="500 latents fire on 3 % of tokens; for 50 a mixture of g (weight .3) and noise says where, for others noise.",
+    needs=needs_network,
+)
+def test_planted(model, seed, lab):
+    return auroc_of_planted(lab, model, seed, lambda reading, _: reading.gradient)

@@ -1,0 +1,237 @@
+"""The energy landscape of text: over depth, by token class, and where attention sinks."""
+
+import math
+from statistics import fmean
+
+from energylens import AtLeast, AtMost, Figure, Measurement, Null, claim
+from energylens.harness.extend import in_full
+from energylens.lab import UNTRAINED, needs_network
+
+SOURCE = "Published study of feature-energy alignment (EFAS)"
+MODELS, SEEDS = ["pygpt-2l"], range(5)
+LARGER, MORE_SEEDS = ["pygpt-2l", "pygpt-4l", "pygpt-6l"], range(8)
+GATES = ["spectral.competent"]
+SHUFFLES = 20
+ENERGY = "Energy is that of the logit lens, -log p of the token that follows, in nats. "
+
+
+def held_out(lab, model, seed, per_document):
+    from energylens.energy.text import held_out_text
+
+    return held_out_text(lab.network(model, seed), "confirmation", seed, per_document)
+
+
+def energies_by_class(network, seed, drawn=200):
+    """Mean energy at every site, over at most `drawn` tokens of each class; NaN where a class has too few."""
+    from torch import Generator
+
+    from energylens.energy import basins, classes, depth
+
+    text = basins.labelled_text(network, "confirmation", seed)
+    chosen = basins.some_of_each(text.labels, drawn, Generator().manual_seed(seed))
+    energies, of = depth.energy_by_depth(network, text.tokens, text.targets, chosen), text.labels[chosen]
+    found = {f"at a {name}": energies[:, of == label] for label, name in enumerate(classes.CLASSES)}
+    unknown = [math.nan] * len(energies)
+    return {
+        name: each.mean(1).tolist() if each.shape[1] >= basins.LEAST else unknown
+        for name, each in found.items()
+    }
+
+
+@claim(
+    "energy.falls-with-depth",
+    says="The lens energy of held-out text falls with depth.",
+    source=SOURCE,
+    holds_when=AtMost(0.0),
+    models=MODELS,
+    seeds=SEEDS,
+    controls=[UNTRAINED],
+    gates=GATES,
+    unit="nats per layer",
+    note=ENERGY
+    + "Sites are the embedding and the residual after every block; the slope is by least squares. The last "
+    "site is the network's own readout, which training lowers, so that the sign alone says little.",
+    figure=Figure(
+        kind="lines",
+        x="layer",
+        y=("all tokens", "at a word", "at a number", "at a regex"),
+        title="Energy over depth, by the class of the token at the position",
+        x_label="blocks passed",
+        y_label="energy, nats",
+    ),
+    needs=needs_network,
+)
+def test_falls_with_depth(model, seed, lab):
+    from energylens.energy import depth
+    from energylens.energy.text import counted
+
+    network, text = lab.network(model, seed), held_out(lab, model, seed, per_document=1)
+    means = depth.energy_by_depth(network, text.tokens, text.targets, counted(text)).double().mean(1)
+    series = {} if lab.is_swapped else energies_by_class(network, seed)
+    return Measurement(
+        depth.nats_per_layer(means),
+        unit="nats per layer",
+        beside={
+            "energy of the embedding, nats": float(means[0]),
+            "energy after the last block, nats": float(means[-1]),
+            "share of blocks that lower it": float((means.diff() < 0).double().mean()),
+        },
+        series=series and {"layer": list(range(len(means))), "all tokens": means.tolist(), **series},
+    )
+
+
+test_falls_with_depth_full = in_full(test_falls_with_depth, seeds=MORE_SEEDS, models=LARGER)
+
+
+def both_sides(lab, model, seed):
+    from energylens.energy import basins, site
+
+    network = lab.network(model, seed)
+    hook_name = site.site_hook(network.n_layers, "middle")
+    return [
+        basins.labelled_tokens(network, hook_name, basins.labelled_text(network, split, seed))
+        for split in ("discovery", "confirmation")
+    ]
+
+
+def shuffled_labels(model, seed, lab):
+    from torch import Generator
+
+    from energylens.energy import basins
+
+    sides = both_sides(lab, model, seed)
+    if why := basins.too_few(*sides):
+        return Measurement(math.nan, note=why)
+    found = basins.basins(*sides, seed).shuffled(Generator().manual_seed(seed), SHUFFLES)
+    return Measurement(fmean(map(basins.excess, found)))
+
+
+def other_agreements(found, sides, seed):
+    """Beside: the same clusters against the class of the next token, and clusters of classes of equal size."""
+    from energylens.energy import basins
+
+    others = {
+        "of next token": found.agreements(found.tokens.next_labels),
+        "balanced": basins.basins(*(basins.balanced(side, seed) for side in sides), seed).agreements(),
+    }
+    return {
+        label: number
+        for name, ari in others.items()
+        for label, number in {f"{name}, excess": basins.excess(ari), f"{name}, ARI": ari["descent"]}.items()
+    }
+
+
+def landscape(lab, model, seed):
+    """Series of the figure: the first window of the seed, each token with the energy of predicting it."""
+    from energylens.energy import depth
+    from energylens.energy.text import counted
+
+    network, text = lab.network(model, seed), held_out(lab, model, seed, per_document=1)
+    first = text.tokens[:1], text.targets[:1], counted(text)[:1]
+    energy = depth.energy_by_depth(network, *first)[-1]
+    corpus = network.task.corpus
+    return {
+        "tokens": [corpus.token_strings[token] for token in text.targets[0, 1:].tolist()],
+        "values": energy.tolist(),
+        "title": corpus.names[int(text.documents[0])],
+    }
+
+
+@claim(
+    "energy.basins",
+    says="Word, number and regex tokens form basins of the energy: their descent directions cluster by class.",
+    source=SOURCE,
+    reported="basins of regex, word and number features, which were ranges of feature indices",
+    stated="restated",
+    holds_when=AtLeast(0.1),
+    models=MODELS,
+    seeds=SEEDS,
+    controls=[
+        UNTRAINED,
+        Null("shuffled", f"classes shuffled within documents, mean of {SHUFFLES}", measure=shuffled_labels),
+    ],
+    gates=GATES,
+    unit="adjusted Rand index above the baseline",
+    note="Classes come from Python's tokenize: names, numbers, and strings that are patterns (the first argument of a "
+    "function of re, or a raw string with metacharacters). The class is that of the token at the position. Three "
+    "clusters (KMeans) of -grad E / |grad E| after the middle block, fitted on discovery modules, are compared with "
+    "the classes on confirmation modules. Taken off is the better of two baselines that no network needs: the same "
+    "clusters of W_E of this token, and of W_U of the next. In the figure, the energy of predicting each token.",
+    figure=Figure(
+        kind="text", title="Energy over a piece of text", x_label="energy after the last block, nats"
+    ),
+    needs=needs_network,
+)
+def test_basins(model, seed, lab):
+    from energylens.energy import basins
+
+    sides = both_sides(lab, model, seed)
+    if why := basins.too_few(*sides):
+        return Measurement(math.nan, unit="adjusted Rand index above the baseline", note=why)
+    found = basins.basins(*sides, seed)
+    ari = found.agreements()
+    beside = {f"ARI, {name}": number for name, number in ari.items()}
+    if not lab.is_swapped:
+        beside |= other_agreements(found, sides, seed)
+        beside |= {f"{name} tokens": n for name, n in sides[1].counts.items()}
+    return Measurement(
+        basins.excess(ari),
+        unit="adjusted Rand index above the baseline",
+        beside=beside,
+        series={} if lab.is_swapped else landscape(lab, model, seed),
+    )
+
+
+test_basins_full = in_full(test_basins, seeds=MORE_SEEDS, models=LARGER)
+
+
+@claim(
+    "energy.sinks",
+    says="Attention sinks are places of low energy.",
+    source="Gu et al. 2024 (arXiv:2410.10781) for sinks; " + SOURCE,
+    holds_when=AtMost(0.0),
+    models=MODELS,
+    seeds=SEEDS,
+    controls=[UNTRAINED],
+    gates=GATES,
+    unit="nats above the same position elsewhere",
+    note=ENERGY
+    + "A sink receives more than .3 of the attention of the queries that see it, on average, and at least "
+    "64 see it. BOS is at position 0 of every window and has no match, so other sinks are compared with the same "
+    "position of windows where it is none, in the residual that the head reads.",
+    figure=Figure(
+        kind="heatmap",
+        title="Attention on BOS, mean over queries and windows",
+        x_label="head",
+        y_label="layer",
+    ),
+    needs=needs_network,
+)
+def test_sinks(model, seed, lab):
+    from energylens.energy import sinks
+
+    text = held_out(lab, model, seed, per_document=2)
+    study = sinks.study_sinks(lab.network(model, seed), text.tokens, text.targets)
+    excess, trailing = study.excess(), study.excess(least_queries=1)
+    matched = excess[~excess.isnan()]
+    top = study.received[..., 1 : text.tokens.shape[1] - sinks.LEAST_QUERIES + 1].max()
+    beside = {
+        "sinks that are not BOS": len(excess),
+        "share of heads with a sink at BOS": study.bos_share,
+        "largest attention on BOS": float(study.received[..., 0].max()),
+        "largest attention elsewhere": float(top),
+        "sinks, seen by any number of queries": len(trailing),
+    }
+    if len(trailing):
+        beside["their difference, nats"] = float(trailing.nanmean())
+    return Measurement(
+        float(matched.mean()),
+        unit="nats above the same position elsewhere",
+        beside=beside,
+        series={"values": study.on_bos.tolist()},
+        note=f"{len(matched)} of {len(excess)} sinks besides BOS have a match; {len(text.tokens)} windows, the largest "
+        f"mean attention is {top:.2f}",
+    )
+
+
+test_sinks_full = in_full(test_sinks, seeds=MORE_SEEDS, models=LARGER)

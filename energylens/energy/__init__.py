@@ -1,0 +1,1 @@
+"""What claims on energies ask: held-out text, lenses and dictionaries at a site, how latents align with energy."""

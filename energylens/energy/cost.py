@@ -1,0 +1,78 @@
+"""What the energy family costs: seconds against text length, and memory."""
+
+import math
+import resource
+import sys
+from collections.abc import Callable, Mapping
+from statistics import median
+from time import perf_counter
+
+import torch
+
+from energylens.energy.study import EnergyStudy, align
+from energylens.errors import InputError
+from energylens.metrics.energy import energy_and_gradient
+
+LENGTHS = (16, 32, 64, 127)
+ROUNDS = 3
+
+
+def seconds_by_length(study: EnergyStudy) -> dict[int, float]:
+    """Median seconds for energies, gradients and alignments on the first positions of every confirmation window."""
+    reading = study.readings["confirmation"]
+    n_windows = len(reading.text.tokens)
+
+    def on_first(length: int) -> Callable[[], object]:
+        def first(rows: torch.Tensor) -> torch.Tensor:
+            return rows.unflatten(0, (n_windows, -1))[:, :length].flatten(0, 1).contiguous()
+
+        x, targets, covariates = (first(each) for each in (reading.x, reading.targets, reading.covariates))
+
+        def run() -> object:
+            _, gradient = energy_and_gradient(reading.lens, x, targets)
+            return align(study.dictionary, study.dictionary.acts(x), gradient, covariates)
+
+        return run
+
+    return _medians({length: on_first(length) for length in LENGTHS})
+
+
+def seconds_of_scores(d_head: int = 32, n_heads: int = 64) -> dict[int, float]:
+    """Median seconds for attention scores of random queries and keys, which are quadratic in length."""
+
+    def of(length: int) -> Callable[[], object]:
+        q = torch.randn(n_heads, length, d_head, generator=torch.Generator().manual_seed(0))
+        return lambda: torch.einsum("hqd,hkd->hqk", q, q).softmax(-1)
+
+    return _medians({length: of(length) for length in (128, 256, 512, 1024)})
+
+
+def exponent(seconds: Mapping[int, float]) -> float:
+    """Slope of log seconds on log length, least squares. Errors: InputError for fewer than two lengths."""
+    if len(seconds) < 2:
+        raise InputError(f"an exponent needs two lengths at least, received {list(seconds)}")
+    x, y = ([math.log(value) for value in values] for values in (seconds, seconds.values()))
+    mean_x, mean_y = sum(x) / len(x), sum(y) / len(y)
+    covariation = sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True))
+    return covariation / sum((a - mean_x) ** 2 for a in x)
+
+
+def peak_gigabytes() -> float:
+    """Largest resident set so far, GB: of this process, or twice that of its largest child (two build at a time)."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    own, child = (
+        resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    return max(own, 2 * child) * unit / 1e9
+
+
+def _medians(runs: Mapping[int, Callable[[], object]]) -> dict[int, float]:
+    """Median seconds of each, in turns, after one run that does not count."""
+    found: dict[int, list[float]] = {length: [] for length in runs}
+    for turn in range(ROUNDS + 1):
+        for length, run in runs.items():
+            start = perf_counter()
+            run()
+            if turn:
+                found[length].append(perf_counter() - start)
+    return {length: median(times) for length, times in found.items()}

@@ -1,0 +1,43 @@
+"""Directions with activations: a trained SAE, or what stands in for it in a control."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor
+
+from energylens.metrics.stability import covariance_matched
+from energylens.sae.latents import latent_acts
+from energylens.sae.sae import SAEs
+
+ROWS_AT_ONCE = 2048
+
+
+@dataclass(frozen=True, eq=False)
+class Dictionary:
+    """Unit decoder directions W_dec [d_sae d_model] and `encode`: x [n d_model] to activations [n d_sae]."""
+
+    W_dec: Float[Tensor, "d_sae d_model"]
+    encode: Callable[[Tensor], Tensor]
+
+    def acts(self, x: Float[Tensor, "n d_model"]) -> Float[Tensor, "n d_sae"]:
+        """Activations of all rows; encoded in parts, so that nothing else of their size is made."""
+        found = x.new_empty(len(x), len(self.W_dec))
+        for start in range(0, len(x), ROWS_AT_ONCE):
+            part = slice(start, start + ROWS_AT_ONCE)
+            found[part] = self.encode(x[part])
+        return found
+
+
+def of_saes(saes: SAEs, seed: int) -> Dictionary:
+    """One trained SAE."""
+    return Dictionary(saes.decoder(seed), lambda x: saes.encode(x, seed))
+
+
+def random_dictionary(x: Float[Tensor, "n d_model"], d_sae: int, k: int, generator: Generator) -> Dictionary:
+    """Random directions with the covariance of x, each read along itself: the k largest of relu <x - mean x, d>."""
+    directions, mean = covariance_matched(x, d_sae, generator).float(), x.mean(0)
+    return Dictionary(
+        directions, lambda rows: latent_acts(torch.einsum("nd,fd->nf", rows - mean, directions), k)
+    )

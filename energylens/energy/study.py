@@ -1,0 +1,145 @@
+"""How the latents of one dictionary align with the energy at one site; each thing measured once, when asked for."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Generator, Tensor
+
+from energylens.energy.dictionary import Dictionary
+from energylens.energy.reading import COVARIATES, Reading
+from energylens.metrics.alignment import LEAST_FIRING, Alignment, AlignmentStatistics
+from energylens.metrics.permutation import document_permutations, document_t, max_t_p
+from energylens.metrics.reservoir import TokenReservoir, TokenSample, mutual_information, spearman
+
+TOP = 20
+DRAWS = 999
+CALIBRATION_DRAWS = 99
+SAMPLED = 4096
+"""Tokens of the sample for ranks and mutual information."""
+
+
+@dataclass(frozen=True, eq=False)
+class EnergyStudy:
+    """One dictionary against readings of discovery and confirmation documents, which share no document."""
+
+    dictionary: Dictionary
+    readings: Mapping[str, Reading]
+    seed: int
+
+    def alignment(self, split: str) -> Alignment:
+        """All alignments over one split."""
+        return self._discovery if split == "discovery" else self._confirmed.alignment
+
+    @cached_property
+    def _discovery(self) -> Alignment:
+        reading = self.readings["discovery"]
+        return align(self.dictionary, self.dictionary.acts(reading.x), reading.gradient, reading.covariates)
+
+    @cached_property
+    def _confirmed(self) -> "Confirmed":
+        """Everything that needs all activations on confirmation documents, so that they are made once."""
+        reading, W_dec = self.readings["confirmation"], self.dictionary.W_dec
+        acts = self.dictionary.acts(reading.x)
+        t = permuted_t(reading, acts[:, self.top], reading.gradient, W_dec[self.top], DRAWS, self.seed)
+        reservoir = TokenReservoir(SAMPLED, Generator().manual_seed(self.seed))
+        reservoir.update(acts, reading.gradient)
+        sample = reservoir.sample()
+        return Confirmed(
+            align(self.dictionary, acts, reading.gradient, reading.covariates),
+            max_t_p(t[0], t[1:]),
+            self._beside(sample),
+        )
+
+    def _beside(self, sample: TokenSample) -> dict[str, float]:
+        """Medians over the TOP latents of what else relates a to g."""
+        rho = spearman(
+            TokenSample(sample.latent_acts[:, self.top], sample.gradients, sample.n_tokens),
+            self.dictionary.W_dec[self.top],
+        )
+        shared = mutual_information(sample, self.dictionary.W_dec, self.top.tolist(), self.seed)
+        return {"|Spearman|": median(rho.abs()), "mutual information": median(shared)}
+
+    @cached_property
+    def efas(self) -> Float[Tensor, " d_sae"]:
+        """EFAS of every latent on confirmation documents, over all tokens."""
+        return self.alignment("confirmation").efas_all
+
+    @cached_property
+    def top(self) -> Int[Tensor, " top"]:
+        """The TOP latents with the largest |EFAS| on discovery documents, among those with enough firing tokens."""
+        found = self.alignment("discovery")
+        known = found.efas_all.abs().masked_fill(found.firing_counts < LEAST_FIRING, -1).nan_to_num(-1)
+        return known.argsort(descending=True, stable=True)[:TOP]
+
+    @property
+    def top_p(self) -> Float[Tensor, " top"]:
+        """Max-T p over the TOP latents on confirmation documents, from studentised document permutations."""
+        return self._confirmed.top_p
+
+    @property
+    def beside(self) -> dict[str, float]:
+        """Of the TOP latents on confirmation documents: medians of the other measures of alignment."""
+        found = self.alignment("confirmation")
+        other = {"|EFAS| where it fires": found.efas_firing, "|partial EFAS|": found.efas_partial}
+        medians = {name: median(values[self.top].abs()) for name, values in other.items()}
+        return {**medians, **self._confirmed.beside}
+
+    def fires_enough(self, split: str = "confirmation") -> Bool[Tensor, " d_sae"]:
+        """Latents with at least LEAST_FIRING firing tokens."""
+        return self.alignment(split).firing_counts >= LEAST_FIRING
+
+
+class Confirmed(NamedTuple):
+    """What one pass over confirmation documents gives."""
+
+    alignment: Alignment
+    top_p: Float[Tensor, " top"]
+    beside: dict[str, float]
+
+
+def align(
+    dictionary: Dictionary,
+    acts: Float[Tensor, "tokens d_sae"],
+    gradient: Float[Tensor, "tokens d_model"],
+    covariates: Float[Tensor, "tokens 3"],
+) -> Alignment:
+    """All alignments of all latents, by one streaming pass over the tokens."""
+    statistics = AlignmentStatistics(dictionary.W_dec, COVARIATES)
+    statistics.update(acts, gradient, covariates)
+    return statistics.compute()
+
+
+def median(values: Float[Tensor, " n"]) -> float:
+    """Median of the values that are not NaN; NaN without any."""
+    known = values[~values.isnan()].double()
+    return float(known.quantile(0.5)) if len(known) else math.nan
+
+
+def permuted_t(
+    reading: Reading,
+    acts: Float[Tensor, "tokens latents"],
+    gradient: Float[Tensor, "tokens d_model"],
+    W_dec: Float[Tensor, "latents d_model"],
+    draws: int,
+    seed: int,
+) -> Float[Tensor, "draws_and_one latents"]:
+    """Studentised alignment as observed (row 0) and under `draws` document permutations."""
+    n = reading.text.n_documents
+    drawn = document_permutations(n, draws, Generator().manual_seed(seed))
+    permutations = torch.cat([torch.arange(n)[None], drawn])
+    return document_t(reading.by_document(acts), reading.by_document(gradient), W_dec, permutations)
+
+
+def rejection_rate(
+    dictionary: Dictionary, reading: Reading, gradient: Float[Tensor, "tokens d_model"], seed: int
+) -> float:
+    """Share of latents with enough firing tokens whose p, each tested alone, is at most .05 against this gradient."""
+    acts = dictionary.acts(reading.x)
+    t = permuted_t(reading, acts, gradient, dictionary.W_dec, CALIBRATION_DRAWS, seed)
+    p = ((t[1:].abs() >= t[0].abs() - 1e-9).sum(0) + 1) / len(t)
+    return float((p[(acts != 0).sum(0) >= LEAST_FIRING] <= 0.05).double().mean())
