@@ -13,7 +13,7 @@ SEEDS, MORE_SEEDS = range(5), range(8)
 VARIANTS = ["topk-middle", "topk-late"]
 GATES = ["spectral.competent", "efas.calibrated", "efas.planted"]
 EFFECT = (
-    "Effect: change of the network's loss on a window of every confirmation document when x loses a_f d_f, exactly, "
+    "Effect: change of the network's loss on 63 tokens of every confirmation document when x loses a_f d_f, exactly, "
     "everything after it computed anew; 64 latents drawn among those that fire on 50 tokens. EFAS is of lens energy "
     "at the same position. "
 )

@@ -21,8 +21,8 @@ ABLATED = 64
 STEP = 0.25
 """Steering moves every token by this share of the root mean square norm of x."""
 
-STEERED = 64
-"""Tokens of a window that is steered."""
+FIRST = 64
+"""Tokens of a window that is run, BOS among them."""
 
 RANDOM = 60
 """Random directions that a steered one is compared with."""
@@ -50,11 +50,16 @@ def ablation_effects(
     reading: Reading,
     latents: Int[Tensor, " n"],
 ) -> Effects:
-    """Exact ablation of each latent alone on the first window of every document. Errors: InputError for no latent."""
+    """Exact ablation of each latent alone on the first FIRST tokens of a window of every document.
+
+    Errors: InputError for no latent.
+    """
     if not len(latents):
         raise InputError("no latent fires often enough to be ablated, got 0 of them")
     rows = first_windows(reading)
-    tokens, targets = reading.text.tokens[rows], _counted_targets(reading.text.targets[rows])
+    tokens, targets = (
+        each[rows, :FIRST] for each in (reading.text.tokens, _counted_targets(reading.text.targets))
+    )
     acts = dictionary.acts(_of_windows(reading.x, reading, rows).flatten(0, 1))
     padded = torch.nn.functional.pad(acts.unflatten(0, (len(rows), -1)), (0, 0, 1, 0))  # BOS is left as it is
     found = ablate_latents(
@@ -90,11 +95,11 @@ def steering_shifts(
 ) -> tuple[Float[Tensor, " n"], Float[Tensor, " random"]]:
     """|mean change of the loss|, nats, when all counted tokens move along each direction, and along random ones.
 
-    On the first STEERED tokens of a window of every second document; random directions are uniform on the sphere.
+    On the first FIRST tokens of a window of every second document; random directions are uniform on the sphere.
     """
     rows = first_windows(reading)[::2]
     tokens, targets = (
-        each[rows, :STEERED] for each in (reading.text.tokens, _counted_targets(reading.text.targets))
+        each[rows, :FIRST] for each in (reading.text.tokens, _counted_targets(reading.text.targets))
     )
     positions = torch.ones_like(tokens, dtype=torch.bool)
     positions[:, 0] = False
@@ -133,8 +138,8 @@ def _same_position(
 
 
 def _of_windows(rows: Tensor, reading: Reading, windows: Int[Tensor, " window"]) -> Tensor:
-    """Rows of counted tokens as [window, pos - 1, ...], some windows."""
-    return rows.unflatten(0, (len(reading.text.tokens), -1))[windows]
+    """Rows of the counted tokens that are run, as [window, FIRST - 1, ...], some windows."""
+    return rows.unflatten(0, (len(reading.text.tokens), -1))[windows, : FIRST - 1]
 
 
 def _counted_targets(targets: Int[Tensor, "window pos"]) -> Int[Tensor, "window pos"]:

@@ -19,7 +19,9 @@ def logit_lens(network: Network) -> Lens:
     if kind == "NONE":
         return Lens(None, W_U, b_U)
     if kind not in ("LN", "LNPRE") or bridge.cfg.final_rms:
-        raise InputError(f"the lens of {network.name} needs a final LayerNorm, it has {kind!r}")
+        raise InputError(
+            f"the lens of {network.name} needs a final LayerNorm, it has {kind!r}, final_rms={bridge.cfg.final_rms}"
+        )
     gain = state.get("ln_final.weight", torch.ones_like(W_U[:, 0]))
     bias = state.get("ln_final.bias", torch.zeros_like(W_U[:, 0]))
     return Lens(LayerNorm(gain, bias, bridge.cfg.eps), W_U, b_U)

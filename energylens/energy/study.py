@@ -12,6 +12,7 @@ from torch import Generator, Tensor
 
 from energylens.energy.dictionary import Dictionary
 from energylens.energy.reading import COVARIATES, Reading
+from energylens.errors import InputError
 from energylens.metrics.alignment import LEAST_FIRING, Alignment, AlignmentStatistics
 from energylens.metrics.permutation import document_permutations, document_t, max_t_p
 from energylens.metrics.reservoir import TokenReservoir, TokenSample, mutual_information, spearman
@@ -32,7 +33,11 @@ class EnergyStudy:
     seed: int
 
     def alignment(self, split: str) -> Alignment:
-        """All alignments over one split."""
+        """All alignments over one split. Errors: InputError for another than "discovery" or "confirmation"."""
+        if split not in self.readings:
+            raise InputError(
+                f"alignments are over {' or '.join(self.readings)} documents, received {split!r}"
+            )
         return self._discovery if split == "discovery" else self._confirmed.alignment
 
     @cached_property
@@ -47,22 +52,12 @@ class EnergyStudy:
         acts = self.dictionary.acts(reading.x)
         t = permuted_t(reading, acts[:, self.top], reading.gradient, W_dec[self.top], DRAWS, self.seed)
         reservoir = TokenReservoir(SAMPLED, Generator().manual_seed(self.seed))
-        reservoir.update(acts, reading.gradient)
-        sample = reservoir.sample()
+        reservoir.update(acts[:, self.top], reading.gradient)
         return Confirmed(
             align(self.dictionary, acts, reading.gradient, reading.covariates),
             max_t_p(t[0], t[1:]),
-            self._beside(sample),
+            reservoir.sample(),
         )
-
-    def _beside(self, sample: TokenSample) -> dict[str, float]:
-        """Medians over the TOP latents of what else relates a to g."""
-        rho = spearman(
-            TokenSample(sample.latent_acts[:, self.top], sample.gradients, sample.n_tokens),
-            self.dictionary.W_dec[self.top],
-        )
-        shared = mutual_information(sample, self.dictionary.W_dec, self.top.tolist(), self.seed)
-        return {"|Spearman|": median(rho.abs()), "mutual information": median(shared)}
 
     @cached_property
     def efas(self) -> Float[Tensor, " d_sae"]:
@@ -71,23 +66,32 @@ class EnergyStudy:
 
     @cached_property
     def top(self) -> Int[Tensor, " top"]:
-        """The TOP latents with the largest |EFAS| on discovery documents, among those with enough firing tokens."""
+        """The TOP latents with the largest |EFAS| on discovery documents, of those with enough firing tokens there.
+
+        Fewer where fewer qualify.
+        """
         found = self.alignment("discovery")
         known = found.efas_all.abs().masked_fill(found.firing_counts < LEAST_FIRING, -1).nan_to_num(-1)
-        return known.argsort(descending=True, stable=True)[:TOP]
+        return known.argsort(descending=True, stable=True)[: min(TOP, int((known >= 0).sum()))]
 
     @property
     def top_p(self) -> Float[Tensor, " top"]:
         """Max-T p over the TOP latents on confirmation documents, from studentised document permutations."""
         return self._confirmed.top_p
 
-    @property
+    @cached_property
     def beside(self) -> dict[str, float]:
         """Of the TOP latents on confirmation documents: medians of the other measures of alignment."""
         found = self.alignment("confirmation")
         other = {"|EFAS| where it fires": found.efas_firing, "|partial EFAS|": found.efas_partial}
         medians = {name: median(values[self.top].abs()) for name, values in other.items()}
-        return {**medians, **self._confirmed.beside}
+        sample, W_dec = self._confirmed.sample, self.dictionary.W_dec[self.top]
+        shared = mutual_information(sample, W_dec, range(len(W_dec)), self.seed)
+        return {
+            **medians,
+            "|Spearman|": median(spearman(sample, W_dec).abs()),
+            "mutual information": median(shared),
+        }
 
     def fires_enough(self, split: str = "confirmation") -> Bool[Tensor, " d_sae"]:
         """Latents with at least LEAST_FIRING firing tokens."""
@@ -99,7 +103,8 @@ class Confirmed(NamedTuple):
 
     alignment: Alignment
     top_p: Float[Tensor, " top"]
-    beside: dict[str, float]
+    sample: TokenSample
+    """Of the TOP latents."""
 
 
 def align(
@@ -142,4 +147,5 @@ def rejection_rate(
     acts = dictionary.acts(reading.x)
     t = permuted_t(reading, acts, gradient, dictionary.W_dec, CALIBRATION_DRAWS, seed)
     p = ((t[1:].abs() >= t[0].abs() - 1e-9).sum(0) + 1) / len(t)
-    return float((p[(acts != 0).sum(0) >= LEAST_FIRING] <= 0.05).double().mean())
+    tested = ((acts != 0).sum(0) >= LEAST_FIRING) & ~t[0].isnan()
+    return float((p[tested] <= 0.05).double().mean())

@@ -84,12 +84,15 @@ def stream(
 ) -> Float[Tensor, "window pos d_in"]:
     """Activations at a hook of block L, `blocks.L.<...>`; no later block is run.
 
-    Errors: InputError as of `Network.run`, or for a hook outside the blocks.
+    Errors: InputError as of `Network.run`, for a hook outside the blocks, or one whose activations are not
+    [window, pos, d_in] (patterns, and what has a head axis).
     """
     parts = hook_name.split(".")
     if parts[0] != "blocks" or len(parts) < 3 or not parts[1].isdigit():
         raise InputError(f"a hook of text SAEs lies in a block, blocks.L.<...>, received {hook_name!r}")
-    network.run([hook_name], tokens[:1], pos=slice(None))
+    probe = network.run([hook_name], tokens[:1], pos=slice(None))[hook_name]
+    if probe.ndim != 3 or probe.shape[1] != tokens.shape[1]:
+        raise InputError(f"{hook_name!r} gives {list(probe.shape)}, not [window, pos, d_in]")
     pieces = []
     for chunk in tokens.split(WINDOWS_AT_ONCE):
         _, cache = network.bridge.run_with_cache(
