@@ -20,6 +20,9 @@ from energylens.store.recipe import JSON, Artifact, Progress
 ROWS_AT_ONCE = 2048
 """Rows encoded at once when SAEs are measured: at 1024 latents 8 MB."""
 
+ROWS_MEASURED = 40_000
+"""Training activations, from the first, on which SAEs are measured; all of a smaller sample."""
+
 
 def build(recipe: TrainSAEs, inputs: Sequence[Artifact], progress: Progress) -> Artifact:
     """Tensors W_enc, b_enc, W_dec, b_dec, W_dec_init (leading axis n_seeds), in the units of the activations.
@@ -27,7 +30,7 @@ def build(recipe: TrainSAEs, inputs: Sequence[Artifact], progress: Progress) -> 
     meta: seeds, k, `scale` (activations were multiplied by it for training), `search` (trials of the L1
     search), `curve` (step, loss: mean fraction of variance unexplained since the last entry), `seconds`,
     `samples_per_second`; lists over seeds: `l1`; on held-out activations `explained_variance` and `l0`; on
-    training activations `l0_train` and `dead_fraction` (latents that fire on none of them).
+    the first ROWS_MEASURED training activations `l0_train` and `dead_fraction` (latents that fire on none of them).
     """
     with torch_threads(recipe.threads):
         train_x, heldout_x = training_and_held_out(inputs, recipe)
@@ -85,6 +88,7 @@ def _measured(
     columns: dict[str, list[float]] = {
         name: [] for name in ("explained_variance", "l0", "l0_train", "dead_fraction")
     }
+    train_x = train_x[:ROWS_MEASURED]
     for seed in saes.seeds:
         fired = _firing_counts(saes, train_x, seed)
         columns["explained_variance"].append(

@@ -278,3 +278,22 @@ def test_what_the_lab_does_not_have_is_refused_by_name(lab):
         lab.swapped(dictionary="isotropic").energy_study("mine", 0, "topk-middle")
     with pytest.raises(InputError, match="received 'early'"):
         lab.reading("mine", 0, "early", "discovery")
+
+
+def test_where_fewer_than_twenty_qualify_the_top_is_shorter(readings):
+    W_dec = torch.nn.functional.normalize(torch.randn(64, 16, generator=rng()), dim=1)
+    few = Dictionary(W_dec, lambda x: torch.cat([x[:, :10].relu(), torch.zeros(len(x), 54)], 1))
+    found = EnergyStudy(few, readings, 0)
+    assert sorted(found.top.tolist()) == list(range(10))
+    assert not found.top_p.isnan().any()
+
+
+def test_a_latent_without_a_test_is_no_rejection(readings):
+    reading = readings["confirmation"]
+    constant = Dictionary(torch.eye(16)[:4], lambda x: torch.ones(len(x), 4))
+    assert np.isnan(rejection_rate(constant, reading, reading.redrawn_gradient(rng()), 0))
+
+
+def test_another_split_is_refused(study):
+    with pytest.raises(InputError, match="received 'held-out'"):
+        study.alignment("held-out")

@@ -1,0 +1,30 @@
+import pytest
+import torch
+
+from energylens.energy.cost import LENGTHS, exponent, peak_gigabytes, seconds_by_length
+from energylens.energy.dictionary import random_dictionary
+from energylens.energy.study import EnergyStudy
+from energylens.errors import InputError
+
+
+@pytest.mark.parametrize("power", [0.0, 1.0, 2.0])
+def test_the_exponent_of_a_power_law_is_its_power(power):
+    assert exponent({n: 3.0 * n**power for n in (16, 32, 64, 128)}) == pytest.approx(power)
+
+
+def test_one_length_has_no_exponent():
+    with pytest.raises(InputError, match=r"received \[16\]"):
+        exponent({16: 1.0})
+
+
+def test_every_length_is_timed(readings):
+    dictionary = random_dictionary(readings["discovery"].x, 64, 8, torch.Generator().manual_seed(0))
+    found = seconds_by_length(EnergyStudy(dictionary, readings, seed=0))
+    assert tuple(found) == LENGTHS
+    assert min(found.values()) > 0
+
+
+def test_this_process_takes_up_memory():
+    before = peak_gigabytes()
+    held = torch.ones(60_000_000)
+    assert 0.1 < before < peak_gigabytes() - 0.05 + float(held[0] - 1)

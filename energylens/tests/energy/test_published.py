@@ -1,0 +1,44 @@
+import dataclasses
+
+import pytest
+import torch
+
+from energylens.energy.dictionary import Dictionary, random_dictionary
+from energylens.energy.published import LENGTHS, published_level
+from energylens.metrics import as_published_efas
+
+
+def rng(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.fixture(scope="module")
+def dictionary(readings):
+    return random_dictionary(readings["confirmation"].x, 64, 6, rng())
+
+
+def test_the_level_is_that_of_one_short_text_per_window(readings, dictionary):
+    reading = readings["confirmation"]
+    acts, n_pos, kept = dictionary.acts(reading.x), reading.text.tokens.shape[1] - 1, []
+    for window in range(len(reading.text.tokens)):
+        part = slice(window * n_pos, window * n_pos + min(LENGTHS[window % len(LENGTHS)], n_pos))
+        scores = as_published_efas.scores(reading.energy[part], acts[part])
+        kept.append(as_published_efas.kept(scores[~scores.isnan()]))
+    assert published_level(dictionary, reading) == as_published_efas.level(kept)
+
+
+def test_shuffling_leaves_the_level_where_features_fire_once(readings):
+    reading = readings["confirmation"]
+    once = Dictionary(torch.eye(16), lambda x: torch.eye(16).repeat(-(-len(x) // 16), 1)[: len(x)])
+    level, shuffled = published_level(once, reading), published_level(once, reading, rng())
+    assert shuffled.mean == pytest.approx(level.mean, rel=0.02)
+    assert level.mean > 0.2
+
+
+def test_shuffling_lowers_the_level_of_what_follows_the_energy(readings):
+    reading = readings["confirmation"]
+    slope = reading.energy - reading.energy.roll(2)
+    following = Dictionary(torch.eye(16)[:1], lambda x: (-slope.roll(-1)).relu()[: len(x), None])
+    whole = dataclasses.replace(reading)
+    level, shuffled = published_level(following, whole), published_level(following, whole, rng())
+    assert level.mean > shuffled.mean + 0.2
