@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,13 @@ def pytest_energylens_models() -> Mapping[str, str]:
     return MODEL_TASKS
 
 
+def pytest_energylens_data() -> Mapping[str, Callable[[], str]]:
+    from energylens.models.documents import python_fingerprint
+    from energylens.models.tasks import Text
+
+    return {Text.name: python_fingerprint}
+
+
 def pytest_configure(config: pytest.Config) -> None:
     for tier in TIERS:
         config.addinivalue_line("markers", f"{tier}: claims of the {tier} tier")
@@ -59,7 +66,12 @@ def pytest_configure(config: pytest.Config) -> None:
     for known in config.hook.pytest_energylens_models():
         tasks |= known
     run_path = Path(worker["energylens_run"]) if worker else fresh
-    claims = config.stash[SESSION] = ClaimSession(read_options(config), config.rootpath, run_path, tasks)
+    data: dict[str, Callable[[], str]] = {}
+    for tell in config.hook.pytest_energylens_data():
+        data |= tell
+    claims = config.stash[SESSION] = ClaimSession(
+        read_options(config), config.rootpath, run_path, tasks, data
+    )
     try:
         claims.own_checkpoints  # noqa: B018 - read now, so that a bad checkpoint is said once
     except InputError as error:

@@ -2,7 +2,8 @@
 
 `ledger.toml` has one table per claim, model and variant: verdict, estimates, the declaration and its hash,
 plus the environment it was recorded in. A flip between HOLDS, REFUTED and INVALID is red; a move into or out
-of INCONCLUSIVE is drift; an edited declaration is amended, with its diff.
+of INCONCLUSIVE is drift, and so is any on other data (the text of another Python); an edited declaration is
+amended, with its diff.
 """
 
 import os
@@ -77,7 +78,10 @@ def compare(
     if row["verdict"] == word:
         return Comparison(Status.SAME, False, recorded=row)
     message = f"{key}: {row['verdict']} -> {word}\n{_numbers(row, verdict)}"
-    drift = Word.INCONCLUSIVE in (row["verdict"], word) or verdict["partial"]
+    other_data = row.get("data", "") != verdict.get("data", "")
+    if other_data:
+        message += f"\n  the data differ: {row.get('data', '')[:12] or 'not recorded'} -> {verdict.get('data', '')[:12]}"
+    drift = Word.INCONCLUSIVE in (row["verdict"], word) or verdict["partial"] or other_data
     return Comparison(Status.DRIFT if drift else Status.FLIP, strict or not drift, message, row)
 
 
@@ -115,6 +119,7 @@ def _row(verdict: Mapping[str, Any], claim: Mapping[str, Any]) -> dict[str, Any]
     return {
         "verdict": str(verdict["word"]),
         "qualifiers": list(verdict["qualifiers"]),
+        **({"data": verdict["data"]} if verdict.get("data") else {}),
         "estimates": {
             part["part"]: [_short(part[name]) for name in ("estimate", "low", "high")]
             for part in verdict["parts"]

@@ -88,6 +88,8 @@ class Verdict:
     excluded: tuple[int, ...] = ()
     partial: bool = False
     own_checkpoint: bool = False
+    data: str = ""
+    """Fingerprint of what the model was trained on, where that can differ from machine to machine."""
     beside: dict[str, float] = field(default_factory=dict)
 
     @property

@@ -47,7 +47,7 @@ class Measurer:
             return Verdict(claim.id, case.model, case.variant, Word.NOT_RUN, str(reason), own_checkpoint=own)
         partial = not own and len(seeds) < len(claim.seeds)
         verdict = judge(claim, case.model, case.variant, measured, nulls, gates, partial)
-        return replace(verdict, own_checkpoint=own)
+        return replace(verdict, own_checkpoint=own, data="" if own else self.session.data_of(case.model))
 
     def _call(self, case: Case, body: Callable[..., Any]) -> Measurement:
         null = next((null for null in case.claim.nulls if null.name == case.null), None)

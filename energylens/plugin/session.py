@@ -1,6 +1,6 @@
 """One pytest session's claims: what is declared, on which models and seeds, and the run that measures them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,25 @@ from energylens.plugin.options import Options
 class ClaimSession:
     """Declared claims and the run folder. Created once per pytest process; workers share the folder."""
 
-    def __init__(self, options: Options, root: Path, run_path: Path, tasks: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        options: Options,
+        root: Path,
+        run_path: Path,
+        tasks: Mapping[str, str],
+        data: Mapping[str, Callable[[], str]],
+    ) -> None:
         self.options = options
         self.root = root
         self.run_path = run_path
         self.tasks = dict(tasks)
+        self.data = dict(data)
         self.declared: dict[str, Declared] = {}
+
+    def data_of(self, model: str) -> str:
+        """Fingerprint of what a model of the zoo is trained on; empty where its task makes its own inputs."""
+        tell = self.data.get(self.tasks.get(model, ""))
+        return tell() if tell else ""
 
     @cached_property
     def run(self) -> RunFolder:

@@ -49,6 +49,22 @@ def test_flip_is_red_and_drift_is_shown(recorded, now, status, red, red_when_str
     assert against(row(recorded), now, Mode.IGNORE).red is False
 
 
+def test_a_flip_on_other_data_is_drift_and_says_so():
+    def on(values, data):
+        found = results(values)
+        found["verdicts"][0]["data"] = data
+        return found
+
+    recorded = updated({}, on(LARGE, "aaaa"), complete=True)["toy.mean/dice"]
+    for data, status, red in (("aaaa", Status.FLIP, True), ("bbbb", Status.DRIFT, False)):
+        now = on(SMALL, data)
+        comparison = compare(now["verdicts"][0], now["claims"][0], recorded, Mode.CHECK)
+        assert (comparison.status, comparison.red) == (status, red)
+    assert "aaaa -> bbbb" in comparison.message
+    assert compare(now["verdicts"][0], now["claims"][0], recorded, Mode.STRICT).red
+    assert "data" not in row(LARGE)
+
+
 def test_a_flip_prints_old_and_new_interval():
     message = against(row(LARGE), SMALL).message
     assert "HOLDS -> REFUTED" in message

@@ -191,6 +191,20 @@ def test_the_ledger_makes_a_flip_red_and_nothing_else(project):
     done.stdout.fnmatch_lines(["*dice.large/fair: REFUTED -> HOLDS*"])
 
 
+def test_what_tells_the_data_enters_the_ledger(project):
+    conftest = project.path / "conftest.py"
+    conftest.write_text(
+        conftest.read_text().replace('"loaded": ""', '"loaded": "lead"')
+        + "\n\ndef pytest_energylens_data():\n    return {'lead': lambda: 'abc'}\n"
+    )
+    project.runpytest("claims", "--ledger=update")
+    rows = tomllib.loads((project.path / "claims" / "ledger.toml").read_text())["verdicts"]
+    assert {key: row.get("data") for key, row in rows.items() if key.startswith("dice.large")} == {
+        "dice.large/fair": None,
+        "dice.large/loaded": "abc",
+    }
+
+
 def test_an_edited_declaration_is_shown_not_red(project):
     project.runpytest("claims", "--ledger=update")
     mean = project.path / "claims" / "test_mean.py"
