@@ -23,6 +23,13 @@ class Figure:
     - "heatmap": "values", a list of rows of numbers (layers of heads), one map per seed, on one colour scale per model.
     - "graph": "nodes" (names), their positions "x" and "y", "edges" as [from, to, weight] by name, and, if recorded,
       "weights" of the nodes. Drawn directed, widths by |weight|, for the first seeds.
+    - "distribution": several `y`, samples of any lengths, the first of them emphasised: histogram, 5-25-50-75-95 % and
+      size of each, all seeds pooled. NaN is left out and counted. `x_label` is the quantity; `mark` as in a scatter.
+    - "text": "tokens" (strings) and "values", a number per token (NaN: not coloured) that its background tells, and, if
+      recorded, "title", a string. `x_label` is the label of the colours. First seed only.
+    - "table": "columns" (strings) and "rows", lists of as many cells. A cell is a string, a number, or
+      [before, marked, after], three strings that read as one text with its middle marked. Printed in the claim's
+      section as text, first seed only.
 
     Variants of a model that record the same series are drawn once. A seed without any series is left out.
     Raises DeclarationError for fields that the kind does not have or lacks.
@@ -66,6 +73,9 @@ _FIELDS: dict[str, tuple[set[str], set[str]]] = {
     "scatter": ({"x", "y"}, {"colour", "mark", "mark_label"}),
     "heatmap": (set(), set()),
     "graph": (set(), set()),
+    "distribution": ({"y"}, {"mark", "mark_label"}),
+    "text": (set(), set()),
+    "table": (set(), set()),
 }
 """Fields that a kind must have, and those it may have."""
 
@@ -122,12 +132,51 @@ def _read_graph(_: Mapping[str, Any], series: Series) -> dict[str, Any]:
     return found
 
 
+def _read_samples(figure: Mapping[str, Any], series: Series) -> dict[str, Any]:
+    found = {name: _numbers(series, name) for name in figure["y"]}
+    for name, values in found.items():
+        if any(map(math.isinf, values)):
+            _bad(name, "finite numbers or NaN", [value for value in values if math.isinf(value)])
+    return found
+
+
+def _read_text(_: Mapping[str, Any], series: Series) -> dict[str, Any]:
+    tokens, values = _strings(series, "tokens"), _numbers(series, "values")
+    _same_length("values", values, "tokens", tokens)
+    if not tokens:
+        _bad("tokens", "at least one string", tokens)
+    (title,) = _strings({"title": [series.get("title", "")]}, "title")
+    return {"tokens": tokens, "values": values, "title": title}
+
+
+def _read_table(_: Mapping[str, Any], series: Series) -> dict[str, Any]:
+    columns, rows = _strings(series, "columns"), _list(series, "rows")
+    if not columns:
+        _bad("columns", "at least one string", columns)
+    for row in rows:
+        if not isinstance(row, list) or len(row) != len(columns):
+            _bad("rows", f"lists of {len(columns)} cells, as 'columns' has", row)
+        for cell in row:
+            if not _is_cell(cell):
+                _bad("rows", "strings, numbers or [before, marked, after]", cell)
+    return {"columns": columns, "rows": rows}
+
+
+def _is_cell(value: Any) -> bool:
+    if isinstance(value, list):
+        return len(value) == 3 and all(isinstance(part, str) for part in value)
+    return isinstance(value, str | int | float) and not isinstance(value, bool)
+
+
 _READERS: dict[str, Callable[[Mapping[str, Any], Series], dict[str, Any]]] = {
     "lines": _read_columns,
     "bars": _read_columns,
     "scatter": _read_columns,
     "heatmap": _read_matrix,
     "graph": _read_graph,
+    "distribution": _read_samples,
+    "text": _read_text,
+    "table": _read_table,
 }
 
 
@@ -140,6 +189,11 @@ def _list(series: Series, name: str) -> list[Any]:
 
 def _numbers(series: Series, name: str) -> list[float]:
     return [_number(name, value) for value in _list(series, name)]
+
+
+def _strings(series: Series, name: str) -> list[str]:
+    values = _list(series, name)
+    return values if all(isinstance(x, str) for x in values) else _bad(name, "strings", values)
 
 
 def _number(name: str, value: Any) -> float:

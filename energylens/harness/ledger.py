@@ -80,7 +80,8 @@ def compare(
     message = f"{key}: {row['verdict']} -> {word}\n{_numbers(row, verdict)}"
     other_data = row.get("data", "") != verdict.get("data", "")
     if other_data:
-        message += f"\n  the data differ: {row.get('data', '')[:12] or 'not recorded'} -> {verdict.get('data', '')[:12]}"
+        old, new = (found.get("data", "")[:12] or "none" for found in (row, verdict))
+        message += f"\n  on other data: {old} -> {new}"
     drift = Word.INCONCLUSIVE in (row["verdict"], word) or verdict["partial"] or other_data
     return Comparison(Status.DRIFT if drift else Status.FLIP, strict or not drift, message, row)
 

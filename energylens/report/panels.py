@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from energylens.errors import InputError
 from energylens.harness.figure import read_series
-from energylens.report.style import GREY, WIDTH, shorten
+from energylens.report.style import GREY, INK, WIDTH, shorten
 from energylens.report.text import clean
 from energylens.report.view import JSON, Entry, cases_at
 
@@ -20,6 +20,9 @@ SEEDS = 5
 
 ACROSS = 4
 """Most models side by side."""
+
+
+_MARK: dict[str, Any] = {"color": INK, "lw": 0.8, "ls": (0, (3, 2)), "zorder": 1}
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,24 @@ def annotate(
 def annotate_seed(axes: "Axes", seed: int) -> None:
     """`seed 3` above the right corner of a panel."""
     annotate(axes, f"seed {seed}", (1, 1), (0, 3), ha="right", color=GREY)
+
+
+def draw_mark(axes: "Axes", panel: Panel, wanted: JSON) -> None:
+    """The declared vertical line, where it belongs to this variant."""
+    mark = wanted.get("mark")
+    if isinstance(mark, Mapping):
+        mark = mark.get(panel.variant)
+    if mark is not None:
+        axes.axvline(float(mark), **_MARK)
+
+
+def mark_legend(wanted: JSON) -> dict[str, "Artist"]:
+    """What the line of `draw_mark` means."""
+    from matplotlib.lines import Line2D
+
+    if wanted.get("mark") is None:
+        return {}
+    return {shorten(clean(wanted.get("mark_label") or "mark"), 40): Line2D([], [], **_MARK)}
 
 
 def heading(figure: "Figure", wanted: JSON, legend: Mapping[str, "Artist"] | None = None) -> None:

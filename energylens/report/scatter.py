@@ -4,8 +4,17 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from energylens.report.panels import ACROSS, Panel, annotate, axis_labels, heading, legend_below
-from energylens.report.style import GREY, INK, SERIES, WIDTH, new_figure, shorten
+from energylens.report.panels import (
+    ACROSS,
+    Panel,
+    annotate,
+    axis_labels,
+    draw_mark,
+    heading,
+    legend_below,
+    mark_legend,
+)
+from energylens.report.style import GREY, SERIES, WIDTH, new_figure, shorten
 from energylens.report.text import clean, interval, number, rounded
 from energylens.report.view import JSON
 
@@ -77,9 +86,7 @@ def _points(axes: "Axes", panel: Panel, wanted: JSON, looks: Mapping[str, Look])
             at = [i for i, one in enumerate(labels) if one == label]
             x, y = ([drawn[name][i] for i in at] for name in (wanted["x"], wanted["y"][0]))
             axes.plot(x, y, ls="none", alpha=0.6, **look)
-    mark = _mark_of(panel, wanted)
-    if mark is not None:
-        axes.axvline(mark, color=INK, lw=0.8, ls=(0, (3, 2)), zorder=1)
+    draw_mark(axes, panel, wanted)
 
 
 def _labels(drawn: JSON, wanted: JSON) -> list[str]:
@@ -129,17 +136,7 @@ def _legend(looks: Mapping[str, Look], wanted: JSON) -> dict[str, "Artist"]:
             named = math.isfinite(_as_number(label)) and (i == 0 or len(shown) <= _FEW_LABELS)
             text = f"{clean(wanted['colour'])} {label}" if named else label
             legend[text] = Line2D([], [], ls="none", **look)
-    if wanted.get("mark") is not None:
-        text = wanted.get("mark_label") or "mark"
-        legend[shorten(clean(text), 40)] = Line2D([], [], color=INK, lw=0.8, ls=(0, (3, 2)))
-    return legend
-
-
-def _mark_of(panel: Panel, wanted: JSON) -> float | None:
-    mark = wanted.get("mark")
-    if isinstance(mark, Mapping):
-        mark = mark.get(panel.variant)
-    return None if mark is None else float(mark)
+    return legend | mark_legend(wanted)
 
 
 def _estimate(panel: Panel, across: int) -> str:

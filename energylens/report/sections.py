@@ -5,6 +5,7 @@ from typing import Any
 
 from energylens.report.estimates import estimates_table
 from energylens.report.lines import estimate_text, verdict_lines
+from energylens.report.recorded import recorded_tables
 from energylens.report.tally import tally
 from energylens.report.text import DASH, Md, bold, count, interval, link, number, span, table
 from energylens.report.view import JSON, Entry, cases_at, part_of, place, rows_of
@@ -24,6 +25,7 @@ def section(entry: Entry, found: Sequence[Entry], figures: Sequence[JSON]) -> di
         "word": verdict_of(entry),
         "several": len(entry.verdicts) > 1,
         "figures": figures,
+        "recorded": recorded_tables(entry),
         "verdicts": [] if summed_up else [_verdict(entry, verdict) for verdict in entry.verdicts],
         "tally": _tally(entry) if summed_up else [],
         "estimates": estimates_table(entry) if summed_up else None,

@@ -4,10 +4,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from energylens.report.curves import bars, lines, split_lines
+from energylens.report.distribution import distributions
 from energylens.report.graph import graphs
 from energylens.report.matrices import matrices
 from energylens.report.panels import Panel, panels_of
 from energylens.report.scatter import scatter
+from energylens.report.tokens import texts
 from energylens.report.view import JSON, Entry
 
 if TYPE_CHECKING:
@@ -19,16 +21,18 @@ _KINDS: dict[str, Callable[[Sequence[Panel], JSON], "Figure"]] = {
     "scatter": scatter,
     "heatmap": matrices,
     "graph": graphs,
+    "distribution": distributions,
+    "text": texts,
 }
 
 
 def series_figure(entry: Entry) -> "Figure | None":
-    """None when the claim declares no figure or no seed recorded a series.
+    """None when the claim declares no figure, or a table (which is text), or no seed recorded a series.
 
     Raises InputError, naming claim and series, for a series that is missing or can't be drawn.
     """
     wanted = entry.claim["figure"]
-    panels = panels_of(entry, wanted) if wanted else []
+    panels = panels_of(entry, wanted) if wanted and wanted["kind"] != "table" else []
     if not panels:
         return None
     draw = split_lines if wanted.get("split") else _KINDS[wanted["kind"]]

@@ -18,6 +18,9 @@ NAN = math.nan
 LINES = Figure("lines", "step", ("loss",), "Training")
 SCATTER = Figure("scatter", "gap", ("importance",), "Gaps", colour="layer", mark=0.77)
 HEATMAP = Figure("heatmap", title="Heads")
+SAMPLES = Figure("distribution", "", ("real", "null"), "Samples")
+TEXT = Figure("text", title="Landscape")
+TABLE = Figure("table", title="Top features")
 GRAPH = Figure("graph", title="Circuit")
 NODES = {"nodes": ["a", "b"], "x": [0, 1], "y": [0, 0]}
 
@@ -67,6 +70,12 @@ def test_y_becomes_a_tuple_and_a_mark_may_be_zero_or_by_variant():
             NODES | {"edges": [["a", "b", np.float64(0.5)]], "weights": np.ones(2)},
             {"nodes": ["a", "b"], "x": [0, 1], "y": [0, 0], "weights": [1, 1], "edges": [("a", "b", 0.5)]},
         ),
+        (SAMPLES, {"real": [1, NAN], "null": np.zeros(3)}, {"real": [1.0, NAN], "null": [0.0, 0.0, 0.0]}),
+        (
+            TEXT,
+            {"tokens": ["a", "\n"], "values": [1, NAN]},
+            {"tokens": ["a", "\n"], "values": [1, NAN], "title": ""},
+        ),
     ],
 )
 def test_series_survive_the_run_folder_and_json(tmp_path, figure, series, expected):
@@ -107,6 +116,14 @@ def _floats(expected, figure):
         (GRAPH, NODES | {"x": [1, 1], "edges": []}, "a place of its own"),
         (GRAPH, NODES | {"nodes": ["a", "a"], "edges": []}, "distinct names"),
         (GRAPH, NODES | {"weights": [1], "edges": []}, "'weights' has 1"),
+        (SAMPLES, {"real": [1.0]}, "'null' is missing"),
+        (SAMPLES, {"real": [1.0], "null": ["low"]}, "'null' must be numbers, got low"),
+        (TEXT, {"tokens": ["a"], "values": [1, 2]}, "'values' has 2 values, but 'tokens' has 1"),
+        (TEXT, {"tokens": [3], "values": [1]}, r"'tokens' must be strings, got \[3\]"),
+        (TEXT, {"tokens": [], "values": []}, "'tokens' must be at least one"),
+        (TABLE, {"columns": [], "rows": []}, "'columns' must be at least one"),
+        (TABLE, {"columns": ["a", "b"], "rows": [["x"]]}, r"'rows' must be lists of 2 cells.* got \['x'\]"),
+        (TABLE, {"columns": ["a"], "rows": [[["x", "y"]]]}, r"'rows' must be .* got \['x', 'y'\]"),
     ],
 )  # fmt: skip
 def test_a_series_that_can_not_be_drawn_is_named(figure, series, message):
