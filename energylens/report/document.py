@@ -103,10 +103,17 @@ def _row(line: Line, first: bool) -> list[Any]:
     return [claim, model, verdict, *judged, line.seeds, line.holm]
 
 
+_SEEDS_DRAWN = {
+    "distribution": "for each model, all seeds pooled",
+    "text": "for each model, first seed",
+}
+
+
 def _figures(entry: Entry, drawn: set[str]) -> list[dict[str, str]]:
     texts = {f"{entry.id}_estimates": _estimates_alt(entry)}
     if entry.claim["figure"]:
-        texts[f"{entry.id}_series"] = f"{entry.claim['figure']['title']}, for each model and seed"
+        seeds = _SEEDS_DRAWN.get(entry.claim["figure"]["kind"], "for each model and seed")
+        texts[f"{entry.id}_series"] = f"{entry.claim['figure']['title']}, {seeds}"
     return [{"name": Md(name), "alt": label(alt)} for name, alt in texts.items() if name in drawn]
 
 

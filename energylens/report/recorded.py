@@ -1,11 +1,12 @@
 """Tables that a claim recorded: "table" figures, printed as text in the claim's section."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from energylens.report.characters import BLANK, visible
-from energylens.report.panels import Panel, panels_of
-from energylens.report.text import Md, markdown, number, table
+from energylens.report.panels import Panel, panels_of, seeds_note
+from energylens.report.text import Md, bold, markdown, number, table
 from energylens.report.view import Entry
 
 
@@ -17,7 +18,7 @@ def recorded_tables(entry: Entry) -> Md | None:
     if not drawn:
         return None
     (caption, first), *others = drawn
-    shown = [f"{markdown(wanted['title'])}; {caption}:\n\n{first}"]
+    shown = [f"{bold(wanted['title'])}; {caption}:\n\n{first}"]
     shown += [
         f"<details>\n<summary>{caption}</summary>\n\n{found}\n\n</details>" for caption, found in others
     ]
@@ -25,7 +26,7 @@ def recorded_tables(entry: Entry) -> Md | None:
 
 
 def _caption(panel: Panel) -> Md:
-    return markdown(f"{panel.title}, seed {panel.seeds[0]}")
+    return markdown(f"{panel.title}, seed {panel.seeds[0]}{seeds_note(panel, 1)}")
 
 
 def _table(panel: Panel) -> Md:
@@ -36,9 +37,21 @@ def _table(panel: Panel) -> Md:
 
 
 def _cell(cell: Any) -> Md | str:
-    """Numbers with three digits; [before, marked, after] as one text whose middle is bold and bracketed."""
-    if isinstance(cell, Sequence) and not isinstance(cell, str):
-        before, marked, after = (visible(part) for part in cell)
-        before, marked, after = map(markdown, (before, marked.replace(" ", BLANK), after))
-        return Md(f"{before}**⟦{marked}⟧**{after}")
-    return visible(cell) if isinstance(cell, str) else number(cell, 3)
+    """Floats with three digits, integers whole; [before, marked, after] as one text whose middle is bold and bracketed.
+
+    The middle is HTML: in Markdown, ** between a letter and a bracket is no emphasis.
+    """
+    if isinstance(cell, str):
+        return _shown(cell)
+    if isinstance(cell, Sequence):
+        before, marked, after = cell
+        left = " " if before[1:].endswith(" ") else ""
+        right = " " if after[:-1].startswith(" ") else ""
+        before, after = _shown(before.removesuffix(left)), _shown(after.removeprefix(right))
+        return Md(f"{before}{left}<b>⟦{_shown(marked)}⟧</b>{right}{after}")
+    return str(cell) if isinstance(cell, int) else number(cell, 3)
+
+
+def _shown(text: str) -> Md:
+    """Escaped; a blank that Markdown would drop, at an end or beside another, is ␣."""
+    return markdown(re.sub("^ +| +$| {2,}", lambda blanks: BLANK * len(blanks[0]), visible(text)))

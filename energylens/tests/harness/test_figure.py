@@ -36,6 +36,10 @@ NODES = {"nodes": ["a", "b"], "x": [0, 1], "y": [0, 0]}
         (dict(kind="scatter", x="a", y=("b", "c"), title="t"), "one y"),
         (dict(kind="lines", x="a", y=("b",), title="t", mark=0.0), r"has no \['mark'\]"),
         (dict(kind="heatmap", x="a", title="t"), r"has no \['x'\]"),
+        (dict(kind="distribution", title="t"), r"needs \['y'\]"),
+        (dict(kind="distribution", y=("a",), x="b", title="t"), r"has no \['x'\]"),
+        (dict(kind="text", y=("a",), title="t"), r"has no \['y'\]"),
+        (dict(kind="table", mark=1.0, title="t"), r"has no \['mark'\]"),
     ],
 )
 def test_a_figure_that_could_not_be_drawn_is_refused(fields, message):
@@ -118,6 +122,11 @@ def _floats(expected, figure):
         (GRAPH, NODES | {"weights": [1], "edges": []}, "'weights' has 1"),
         (SAMPLES, {"real": [1.0]}, "'null' is missing"),
         (SAMPLES, {"real": [1.0], "null": ["low"]}, "'null' must be numbers, got low"),
+        (SAMPLES, {"real": ["Infinity"], "null": []}, r"'real' must be finite numbers or NaN, got \[inf\]"),
+        (TEXT, {"tokens": ["a"], "values": [1], "title": 3}, r"'title' must be strings, got \[3\]"),
+        (TABLE, {"columns": ["a"], "rows": [[True]]}, "'rows' must be strings, numbers or .* got True"),
+        (TABLE, {"columns": ["a"], "rows": [[["x", 1, "y"]]]}, r"'rows' must be .* got \['x', 1, 'y'\]"),
+        (TABLE, {"columns": ["a"], "rows": ["x"]}, "'rows' must be lists of 1 cells, .* got x"),
         (TEXT, {"tokens": ["a"], "values": [1, 2]}, "'values' has 2 values, but 'tokens' has 1"),
         (TEXT, {"tokens": [3], "values": [1]}, r"'tokens' must be strings, got \[3\]"),
         (TEXT, {"tokens": [], "values": []}, "'tokens' must be at least one"),

@@ -15,7 +15,6 @@ from energylens.report.matrices import _text
 from energylens.report.panels import panels_of
 from energylens.report.series import series_figure
 from energylens.report.style import SERIES, encode, styled
-from energylens.report.tokens import wrap
 from energylens.report.view import Entry
 
 Make = Callable[[str, str, int], dict[str, Any]]
@@ -228,52 +227,3 @@ def test_figures_of_older_results_are_drawn_too() -> None:
         assert first is not None
         assert second is not None
         assert encode(first) == encode(second)
-
-
-def text_entry(values: Sequence[float], tokens: Sequence[str] = CODE) -> Entry:
-    return entry(TEXT, ("m",), ("",), 2, lambda *_: {"tokens": list(tokens), "values": list(values)})
-
-
-def drawn_text(values: Sequence[float], tokens: Sequence[str] = CODE) -> Any:
-    with styled():
-        found = series_figure(text_entry(values, tokens))
-    assert found is not None
-    found.canvas.draw()
-    return found
-
-
-def test_every_letter_stands_in_its_own_cell() -> None:
-    from matplotlib.patches import PathPatch
-
-    found = drawn_text([1.0, 2.0, 3.0], ["ab", " c", "d"])
-    (letters,) = [patch for patch in found.axes[0].patches if isinstance(patch, PathPatch)]
-    extents = letters.get_path().get_extents()
-    assert 0 <= extents.x0 < 1 < 4 < extents.x1 <= 5
-    assert 0 <= extents.y0 < extents.y1 <= 1
-
-
-def test_a_line_of_text_ends_where_it_breaks_or_at_the_width() -> None:
-    lines = wrap(["a\nb", "c", "x" * 10, ""], width=8)
-    assert [[piece.text for piece in line] for line in lines] == [["a↵"], ["b", "c"], ["x" * 8], ["xx", "∅"]]
-    assert [piece.token for line in lines for piece in line] == [0, 0, 1, 2, 2, 3]
-
-
-def test_text_with_any_characters_and_without_numbers_is_drawn() -> None:
-    drawn_text(range(len(CODE)))
-    drawn_text([float("nan")] * len(CODE))
-    drawn_text([-1.0, 1.0], ["left", "right"])
-
-
-def test_values_decide_the_colour_of_a_token() -> None:
-    (boxes,) = [
-        c for c in drawn_text([0.0, 9.0], ["a", "b"]).axes[0].collections if len(c.get_facecolors()) == 2
-    ]
-    light, dark = (colour[:3].sum() for colour in boxes.get_facecolors())
-    assert light > dark + 0.3
-
-
-def test_the_first_sample_is_told_from_the_others_and_the_mark_is_drawn() -> None:
-    (axes,) = panels(drawn(SAMPLES, seeds=2))
-    labels = [text.get_text() for text in axes.get_yticklabels()]
-    assert [label for label in labels if label] == ["real", "null"]
-    assert any(set(line.get_xdata()) == {0.5} for line in axes.lines)
