@@ -317,12 +317,15 @@ class Lab:
         from energylens.models.tasks.text import TextOnCorpus
 
         def make() -> Reading:
-            network = self.network(model, seed)
-            text = held_out_text(network, split, seed)
             recipe = self.tuned_lens_recipe(model, seed, site)
-            lens = tuned_lens(network, self.artifact(recipe)) if tuned else logit_lens(network)
+            network = self.network(model, seed)
+            if tuned:
+                return self.reading(model, seed, site, split).under(
+                    tuned_lens(network, self.artifact(recipe))
+                )
             corpus = cast(TextOnCorpus, network.task).corpus
-            return read(network, corpus, recipe.hook_name, text, lens)
+            text = held_out_text(network, split, seed)
+            return read(network, corpus, recipe.hook_name, text, logit_lens(network))
 
         return self._remember(("reading", key_of(self.recipe(model, seed)), seed, site, split, tuned), make)
 

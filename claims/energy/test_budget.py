@@ -44,7 +44,7 @@ def squares(model, seed, lab):
     needs=needs_everything,
 )
 def test_budget(model, seed, lab):
-    from energylens.energy.cost import exponent, peak_gigabytes, seconds_by_length
+    from energylens.energy.cost import SHARE, exponent, peak_gigabytes, seconds_by_length
 
     built = [
         lab.artifact(recipe).meta.get("seconds", 0.0) for recipe in needs_everything(lab, model, "", seed)
@@ -52,7 +52,7 @@ def test_budget(model, seed, lab):
     network = lab.network(model, seed).meta["seconds"]
     study = lab.energy_study(model, seed, TEXT_VARIANTS[0])
     by_length = seconds_by_length(study)
-    studied = by_length[max(by_length)] * 2 * len(TEXT_VARIANTS) * STUDIES
+    studied = by_length[max(by_length)] * SHARE * 2 * len(TEXT_VARIANTS) * STUDIES
     total = network + sum(built) + studied
     return Measurement(
         {

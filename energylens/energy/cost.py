@@ -15,16 +15,17 @@ from energylens.metrics.energy import energy_and_gradient
 
 LENGTHS = (16, 32, 64, 127)
 ROUNDS = 3
+SHARE = 4
 
 
 def seconds_by_length(study: EnergyStudy) -> dict[int, float]:
-    """Median seconds for energies, gradients and alignments on the first positions of every confirmation window."""
+    """Median seconds for energies, gradients and alignments on the first positions of one window in SHARE."""
     reading = study.readings["confirmation"]
     n_windows = len(reading.text.tokens)
 
     def on_first(length: int) -> Callable[[], object]:
         def first(rows: torch.Tensor) -> torch.Tensor:
-            return rows.unflatten(0, (n_windows, -1))[:, :length].flatten(0, 1).contiguous()
+            return rows.unflatten(0, (n_windows, -1))[::SHARE, :length].flatten(0, 1).contiguous()
 
         x, targets, covariates = (first(each) for each in (reading.x, reading.targets, reading.covariates))
 
@@ -37,7 +38,7 @@ def seconds_by_length(study: EnergyStudy) -> dict[int, float]:
     return _medians({length: on_first(length) for length in LENGTHS})
 
 
-def seconds_of_scores(d_head: int = 32, n_heads: int = 64) -> dict[int, float]:
+def seconds_of_scores(d_head: int = 32, n_heads: int = 8) -> dict[int, float]:
     """Median seconds for attention scores of random queries and keys, which are quadratic in length."""
 
     def of(length: int) -> Callable[[], object]:

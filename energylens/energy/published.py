@@ -9,7 +9,7 @@ from energylens.metrics import as_published_efas
 from energylens.metrics.as_published_efas import PublishedLevel
 
 LENGTHS = (10, 11, 13, 15, 19)
-"""Tokens of the texts, one after the other, as the published sentences had words."""
+"""Tokens of the texts, one after the other, as the published sentences had words; shorter in shorter windows."""
 
 
 def published_level(
@@ -22,7 +22,7 @@ def published_level(
     acts = dictionary.acts(reading.x)
     n_pos, found = reading.text.tokens.shape[1] - 1, []
     for i, start in enumerate(range(0, len(acts), n_pos)):
-        length = LENGTHS[i % len(LENGTHS)]
+        length = min(LENGTHS[i % len(LENGTHS)], n_pos)
         part = acts[start : start + length]
         if shuffle is not None:
             part = part[torch.randperm(length, generator=shuffle)]

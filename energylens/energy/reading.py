@@ -1,6 +1,6 @@
 """What a lens reads at one site of held-out text: residuals, energies, gradients, and what else tokens differ in."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -35,6 +35,11 @@ class Reading:
     def by_document(self, rows: Float[Tensor, "tokens n"]) -> Float[Tensor, "document place n"]:
         """Rows of counted tokens, document by document; places of all documents match."""
         return rows.unflatten(0, (self.text.n_documents, -1))
+
+    def under(self, lens: Lens) -> "Reading":
+        """The same residuals, read by another lens."""
+        energy, gradient = energy_and_gradient(lens, self.x, self.targets)
+        return replace(self, lens=lens, energy=energy, gradient=gradient)
 
     def redrawn_gradient(self, generator: Generator) -> Float[Tensor, "tokens d_model"]:
         """The gradient for targets that the lens itself draws: 0 in expectation, at every token."""

@@ -61,8 +61,12 @@ class EnergyStudy:
 
     @cached_property
     def efas(self) -> Float[Tensor, " d_sae"]:
-        """EFAS of every latent on confirmation documents, over all tokens."""
-        return self.alignment("confirmation").efas_all
+        """EFAS of every latent on confirmation documents, over all tokens; needs no discovery documents."""
+        if "_confirmed" in vars(self):
+            return self._confirmed.alignment.efas_all
+        reading = self.readings["confirmation"]
+        acts = self.dictionary.acts(reading.x)
+        return align(self.dictionary, acts, reading.gradient, reading.covariates).efas_all
 
     @cached_property
     def top(self) -> Int[Tensor, " top"]:

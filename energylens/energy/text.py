@@ -10,7 +10,7 @@ from energylens.errors import InputError
 from energylens.models.network import Network
 from energylens.models.tasks.text import TextOnCorpus
 
-PER_DOCUMENT = 6
+PER_DOCUMENT = 4
 """Windows of every document; documents with fewer are left out."""
 
 

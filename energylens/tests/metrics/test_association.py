@@ -12,9 +12,11 @@ from sklearn.linear_model import LinearRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
+from energylens.errors import InputError
 from energylens.metrics.association import (
     auroc,
     correlations,
+    cross_validated_gain,
     group_ratio,
     pearson,
     permuted_within,
@@ -326,3 +328,50 @@ def test_corrupted_versions_are_told_apart(right, corrupted):
     y = floats(0.1, 0.2, 0.9, 0.4, 0.3, 1.5, 0.45, 0.8)
     groups, labels = torch.arange(8) // 4, floats(1, 1, 0, 1, 0, 0, 0, 0).bool()
     assert abs(right(x, y, groups, labels) - corrupted(x, y, groups, labels)) > 0.01
+
+
+def gain_data(n=200, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    base, extra, noise = (torch.randn(n, 1, generator=generator, dtype=torch.float64) for _ in range(3))
+    return base, extra, noise[:, 0]
+
+
+def test_cross_validated_gain_is_what_the_extra_column_explains():
+    base, extra, noise = gain_data(2000)
+    y = base[:, 0] + extra[:, 0] + noise  # a third of the variance each
+    assert cross_validated_gain(y, base, extra, seed=0) == pytest.approx(1 / 3, abs=0.04)
+    assert cross_validated_gain(base[:, 0], base, extra, seed=0) == pytest.approx(0, abs=1e-9)
+
+
+def test_a_useless_column_gains_nothing_and_no_base_counts_as_less_than_nothing():
+    base, extra, noise = gain_data()
+    assert -0.05 < cross_validated_gain(base[:, 0] + noise, base, extra, seed=0) < 0.01
+    # The base alone predicts worse than the mean; what repairs it is not praised for that.
+    few = slice(12)
+    gain = cross_validated_gain(noise[few], base[few], extra[few], seed=0)
+    assert gain < 0.1
+
+
+def test_cross_validated_gain_agrees_with_a_loop_over_folds():
+    from sklearn.model_selection import KFold
+
+    base, extra, noise = gain_data(40)
+    y = 0.5 * base[:, 0] + extra[:, 0] + noise
+
+    def slow(columns):
+        errors = 0.0
+        for fit, left_out in KFold(5, shuffle=True, random_state=3).split(y):
+            one = torch.cat([columns, torch.ones(len(columns), 1, dtype=torch.float64)], dim=1)
+            solved = torch.linalg.lstsq(one[fit], y[fit, None]).solution
+            errors += float(((one[left_out] @ solved)[:, 0] - y[left_out]).square().sum())
+        return 1 - errors / float((y - y.mean()).square().sum())
+
+    expected = slow(torch.cat([base, extra], dim=1)) - max(slow(base), 0)
+    assert cross_validated_gain(y, base, extra, seed=3) == pytest.approx(expected, abs=1e-9)
+
+
+def test_cross_validated_gain_without_an_answer():
+    base, extra, _ = gain_data(10)
+    assert math.isnan(cross_validated_gain(torch.ones(10), base, extra, seed=0))
+    with pytest.raises(InputError, match="n = 3"):
+        cross_validated_gain(torch.randn(3), base[:3], extra[:3], seed=0)

@@ -227,3 +227,9 @@ def test_held_out_text_changes_no_weight(source, corpus):
     assert all(np.array_equal(one.tensors[name], other.tensors[name]) for name in one.tensors)
     assert one.meta["explained_variance"] != other.meta["explained_variance"]
     assert one.meta["l0_train"] == other.meta["l0_train"]
+
+
+@pytest.mark.parametrize("hook_name", ["blocks.0.attn.hook_pattern", "blocks.0.attn.hook_z"])
+def test_a_hook_with_another_shape_is_refused(network, hook_name):
+    with pytest.raises(InputError, match=r"gives .* not \[window, pos, d_in\]"):
+        stream(network, hook_name, torch.ones(2, 4, dtype=torch.long))
