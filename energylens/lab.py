@@ -350,6 +350,8 @@ class Lab:
 
     def ablation_effects(self, model: str, seed: int, variant: str) -> Effects:
         """What exact ablation of single latents does on confirmation documents; see `energy.effects`."""
+        import torch
+
         from energylens.energy.effects import ablated_latents, ablation_effects
         from energylens.metrics.alignment import LEAST_FIRING
 
@@ -357,7 +359,8 @@ class Lab:
 
         def measure() -> Effects:
             reading = study.readings["confirmation"]
-            counts = study.alignment("confirmation").firing_counts
+            of_splits = (study.alignment(split).firing_counts for split in study.readings)
+            counts = torch.stack(list(of_splits)).amin(0)
             latents = ablated_latents(counts, LEAST_FIRING, seed)
             network = self.network(model, seed)
             return ablation_effects(network, recipe.hook_name or "", study.dictionary, reading, latents)

@@ -11,8 +11,10 @@ STUDIES = 4
 
 
 def needs_everything(lab, model, variant, seed):
+    """SAEs as trained and of the controls, and tuned lenses."""
+    labs = (lab, lab.swapped(network="untrained"), lab.swapped(dictionary="frozen"))
     lenses = [lab.tuned_lens_recipe(model, seed, site) for site in SITES]
-    return [*(lab.text_sae_recipe(model, seed, each) for each in TEXT_VARIANTS), *lenses]
+    return [*(one.text_sae_recipe(model, seed, each) for one in labs for each in TEXT_VARIANTS), *lenses]
 
 
 def squares(model, seed, lab):
@@ -38,8 +40,9 @@ def squares(model, seed, lab):
         )
     ],
     unit="GB; minutes; log-log exponent",
-    note="Minutes: what training recorded for this network, its SAEs and tuned lenses, and studying them now, "
-    "times the number of seeds, over two cores. GB: the largest resident set of this process, or of two that build. "
+    note="Minutes: what training recorded for this network, its SAEs, those of its controls, and tuned lenses, and the "
+    "time of its alignments now, times the number of seeds, over two cores; ablation and steering are not in it. GB: "
+    "twice the largest resident set of this process so far, or of one that builds: an upper bound for two processes. "
     "Exponent: seconds for energies, gradients and alignments of all latents against text length, at as many texts.",
     needs=needs_everything,
 )

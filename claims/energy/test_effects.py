@@ -2,7 +2,7 @@
 
 import math
 
-from energylens import AtLeast, Figure, Measurement, Null, claim
+from energylens import AtLeast, Figure, FisherZ, Mean, Measurement, Null, claim
 from energylens.harness.extend import in_full
 from energylens.lab import COVARIANCE, UNTRAINED, needs_text_saes
 
@@ -14,14 +14,17 @@ VARIANTS = ["topk-middle", "topk-late"]
 GATES = ["spectral.competent", "efas.calibrated", "efas.planted"]
 EFFECT = (
     "Effect: change of the network's loss on 63 tokens of every confirmation document when x loses a_f d_f, exactly, "
-    "everything after it computed anew; 64 latents drawn among those that fire on 50 tokens. EFAS is of lens energy "
-    "at the same position. "
+    "everything after it computed anew; 64 latents drawn among those that fire on 50 tokens of either split. EFAS and "
+    "gradient x activation, of lens energy at the same position, are taken on discovery documents: with those of the "
+    "ablated tokens they would share their noise. "
 )
 
 
 def effects_of(lab, model, variant, seed):
-    """EFAS and effects of the same latents."""
-    return lab.ablation_effects(model, seed, variant), lab.energy_study(model, seed, variant).efas
+    """Effects on confirmation documents, and EFAS and gradient x activation of the same latents on discovery ones."""
+    effects = lab.ablation_effects(model, seed, variant)
+    known = lab.energy_study(model, seed, variant).alignment("discovery")
+    return effects, known.efas_all[effects.latents], known.gradient_times_activation[effects.latents]
 
 
 def rho(first, second):
@@ -30,27 +33,28 @@ def rho(first, second):
     return association.spearman(first, second)
 
 
-def compared(efas, effects):
+def compared(effects, efas, first_order):
     """Rank correlations with the effect, of EFAS and of what is known beside it."""
-    aligned = rho(efas[effects.latents], effects.downstream)
-    first_order = rho(effects.first_order, effects.downstream)
+    aligned, rival = rho(efas, effects.downstream), rho(first_order, effects.downstream)
     beside = {
         "latents": len(effects.latents),
-        "gradient x activation": first_order,
+        "gradient x activation": rival,
         "mean activation": rho(effects.activity, effects.downstream),
-        "EFAS, same-position effect": rho(efas[effects.latents], effects.same_position),
-        "gradient x activation, same-position effect": rho(effects.first_order, effects.same_position),
+        "EFAS, same-position effect": rho(efas, effects.same_position),
+        "gradient x activation, same-position effect": rho(first_order, effects.same_position),
+        "EFAS of the ablated tokens": rho(effects.efas, effects.downstream),
+        "gradient x activation of the ablated tokens": rho(effects.first_order, effects.downstream),
     }
-    parts = {"EFAS": aligned, "EFAS minus gradient x activation": aligned - first_order}
+    parts = {"EFAS": aligned, "EFAS minus gradient x activation": aligned - rival}
     return parts, {name: value for name, value in beside.items() if not math.isnan(value)}
 
 
 def shuffled(model, variant, seed, lab):
     import torch
 
-    effects, efas = effects_of(lab, model, variant, seed)
+    effects, efas, first_order = effects_of(lab, model, variant, seed)
     generator = torch.Generator().manual_seed(seed)
-    parts, beside = compared(efas[torch.randperm(len(efas), generator=generator)], effects)
+    parts, beside = compared(effects, efas[torch.randperm(len(efas), generator=generator)], first_order)
     return Measurement(parts, beside=beside)
 
 
@@ -62,6 +66,7 @@ def shuffled(model, variant, seed, lab):
     models=MODELS,
     variants=VARIANTS,
     seeds=SEEDS,
+    statistic={"EFAS": FisherZ(points="latents", ranks=True), "EFAS minus gradient x activation": Mean()},
     controls=[Null("shuffled", "EFAS of other latents", measure=shuffled), UNTRAINED],
     gates=GATES,
     unit="Spearman's rho over latents",
@@ -71,19 +76,19 @@ def shuffled(model, variant, seed, lab):
         x="EFAS",
         y=("effect of ablation, nats",),
         title="EFAS against exact ablation, one point per latent and seed",
-        x_label="EFAS",
+        x_label="EFAS on discovery documents",
         y_label="change of loss, nats",
     ),
     needs=needs_text_saes,
 )
 def test_predicts_ablation(model, variant, seed, lab):
-    effects, efas = effects_of(lab, model, variant, seed)
-    parts, beside = compared(efas, effects)
+    effects, efas, first_order = effects_of(lab, model, variant, seed)
+    parts, beside = compared(effects, efas, first_order)
     return Measurement(
         parts,
         beside=beside,
         series={
-            "EFAS": efas[effects.latents].tolist(),
+            "EFAS": efas.tolist(),
             "effect of ablation, nats": effects.downstream.tolist(),
         },
     )
@@ -92,21 +97,21 @@ def test_predicts_ablation(model, variant, seed, lab):
 test_predicts_ablation_full = in_full(test_predicts_ablation, seeds=MORE_SEEDS, models=ALL_SIZES)
 
 
-def gain(effects, efas, seed):
+def gain(effects, efas, first_order, seed):
     """Cross-validated R² of the effect from gradient x activation and EFAS, minus that without EFAS."""
     from energylens.metrics import association
 
     return association.cross_validated_gain(
-        effects.downstream, effects.first_order[:, None], efas[effects.latents][:, None], seed=seed
+        effects.downstream, first_order[:, None], efas[:, None], seed=seed
     )
 
 
 def useless(model, variant, seed, lab):
     import torch
 
-    effects, efas = effects_of(lab, model, variant, seed)
-    generator = torch.Generator().manual_seed(seed)
-    return Measurement(gain(effects, efas[torch.randperm(len(efas), generator=generator)], seed))
+    effects, efas, first_order = effects_of(lab, model, variant, seed)
+    rows = torch.randperm(len(efas), generator=torch.Generator().manual_seed(seed))
+    return Measurement(gain(effects, efas[rows], first_order, seed))
 
 
 @claim(
@@ -125,8 +130,7 @@ def useless(model, variant, seed, lab):
     needs=needs_text_saes,
 )
 def test_adds(model, variant, seed, lab):
-    effects, efas = effects_of(lab, model, variant, seed)
-    return Measurement(gain(effects, efas, seed))
+    return Measurement(gain(*effects_of(lab, model, variant, seed), seed))
 
 
 test_adds_full = in_full(test_adds, seeds=MORE_SEEDS, models=ALL_SIZES)

@@ -59,12 +59,12 @@ def exponent(seconds: Mapping[int, float]) -> float:
 
 
 def peak_gigabytes() -> float:
-    """Largest resident set so far, GB: of this process, or twice that of its largest child (two build at a time)."""
+    """Twice the largest resident set so far, GB, of this process or a child: two measure, or build, at a time."""
     unit = 1 if sys.platform == "darwin" else 1024
     own, child = (
         resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     )
-    return max(own, 2 * child) * unit / 1e9
+    return 2 * max(own, child) * unit / 1e9
 
 
 def _medians(runs: Mapping[int, Callable[[], object]]) -> dict[int, float]:

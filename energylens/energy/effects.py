@@ -8,6 +8,7 @@ from torch import Generator, Tensor
 
 from energylens.energy.dictionary import Dictionary
 from energylens.energy.reading import Reading
+from energylens.energy.study import align
 from energylens.errors import InputError
 from energylens.interventions import NextTokenLoss
 from energylens.interventions.latents import ablate_latents, random_directions, steer
@@ -33,7 +34,7 @@ class Effects:
     """Per ablated latent, means over all counted tokens of the windows used, in nats.
 
     latents: their numbers. downstream: change of the network's loss. same_position: change of the lens energy at the
-    site. first_order: of it, mean a_f g_f. activity: mean a_f.
+    site. first_order: of it, mean a_f g_f. activity: mean a_f. efas: of the same tokens, and so of the same noise.
     """
 
     latents: Int[Tensor, " n"]
@@ -41,6 +42,7 @@ class Effects:
     same_position: Float[Tensor, " n"]
     first_order: Float[Tensor, " n"]
     activity: Float[Tensor, " n"]
+    efas: Float[Tensor, " n"]
 
 
 def ablation_effects(
@@ -72,7 +74,9 @@ def ablation_effects(
         latents=latents.tolist(),
     )
     chosen, W_dec = acts[:, latents], dictionary.W_dec[latents]
-    gradient = _of_windows(reading.gradient, reading, rows).flatten(0, 1)
+    gradient, covariates = (
+        _of_windows(each, reading, rows).flatten(0, 1) for each in (reading.gradient, reading.covariates)
+    )
     first_order = (chosen * -torch.einsum("td,fd->tf", gradient, W_dec)).double().mean(0)
     return Effects(
         latents,
@@ -80,11 +84,12 @@ def ablation_effects(
         _same_position(reading, rows, chosen, W_dec),
         first_order,
         chosen.double().mean(0),
+        align(dictionary, acts, gradient, covariates).efas_all[latents],
     )
 
 
 def ablated_latents(firing_counts: Int[Tensor, " d_sae"], least: int, seed: int) -> Int[Tensor, " n"]:
-    """ABLATED latents, or all that there are, drawn among those with at least `least` firing tokens."""
+    """ABLATED latents, or all that there are, drawn among those that fire on at least `least` tokens."""
     often = (firing_counts >= least).nonzero().flatten()
     order = torch.randperm(len(often), generator=Generator().manual_seed(seed))
     return often[order[:ABLATED]].sort().values

@@ -78,6 +78,13 @@ class EnergyStudy:
         known = found.efas_all.abs().masked_fill(found.firing_counts < LEAST_FIRING, -1).nan_to_num(-1)
         return known.argsort(descending=True, stable=True)[: min(TOP, int((known >= 0).sum()))]
 
+    @cached_property
+    def redrawn_efas(self) -> Float[Tensor, " d_sae"]:
+        """EFAS on confirmation documents for targets that the lens itself draws: sampling noise alone."""
+        reading = self.readings["confirmation"]
+        gradient = reading.redrawn_gradient(Generator().manual_seed(self.seed))
+        return align(self.dictionary, self.dictionary.acts(reading.x), gradient, reading.covariates).efas_all
+
     @property
     def top_p(self) -> Float[Tensor, " top"]:
         """Max-T p over the TOP latents on confirmation documents, from studentised document permutations."""

@@ -1,4 +1,4 @@
-"""Claims over the worker processes of pytest-xdist: what shares a network shares a worker."""
+"""Claims over the worker processes of pytest-xdist: what shares a model and a seed shares a worker."""
 
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -17,7 +17,7 @@ def selected_by(session: ClaimSession, ids: Collection[str]) -> Iterator[Case]:
 
 
 def scheduler(config: pytest.Config, log: Any, session: ClaimSession) -> Any:
-    """For `-n N` on claims alone: a worker gets all measurements on one network, whose common parts it computes once.
+    """For `-n N` on claims alone: a worker gets all measurements of a model and seed: what they share is computed once.
 
     Largest groups first, as xdist orders them; a verdict is a group of its own, and so comes when what it judges is
     measured. None, which leaves the choice to xdist, for another --dist or where other tests run as well.
