@@ -18,7 +18,6 @@ from jaxtyping import Bool, Float, Int
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 from torch import Generator, Tensor
-from torch.nn import functional
 
 from energylens.energy.classes import CLASSES, MODULE, REGEX, UNLABELLED, document_labels
 from energylens.energy.depth import activations_at
@@ -26,6 +25,7 @@ from energylens.energy.lenses import logit_lens
 from energylens.errors import InputError
 from energylens.metrics.association import permuted_within
 from energylens.metrics.energy import energy_and_gradient
+from energylens.metrics.stability import unit_rows
 from energylens.models.network import Network
 from energylens.models.tasks.text import TextOnCorpus, Windows
 
@@ -143,14 +143,6 @@ def labelled_tokens(network: Network, hook_name: str, text: LabelledText) -> Lab
         text.next_labels[labelled],
         text.documents[:, None].expand_as(labelled)[labelled],
     )
-
-
-def unit_rows(x: Float[Tensor, "row d"]) -> Float[Tensor, "row d"]:
-    """x / |x| row by row. Errors: InputError for a row without a direction."""
-    n_zero = int((x.norm(dim=1) == 0).sum())
-    if n_zero:
-        raise InputError(f"{n_zero} of {len(x)} rows are 0 and have no direction")
-    return functional.normalize(x, dim=1)
 
 
 def clusters(

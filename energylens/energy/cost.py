@@ -4,7 +4,7 @@ import math
 import resource
 import sys
 from collections.abc import Callable, Mapping
-from statistics import median
+from statistics import linear_regression, median
 from time import perf_counter
 
 import torch
@@ -52,10 +52,9 @@ def exponent(seconds: Mapping[int, float]) -> float:
     """Slope of log seconds on log length, least squares. Errors: InputError for fewer than two lengths."""
     if len(seconds) < 2:
         raise InputError(f"an exponent needs two lengths at least, received {list(seconds)}")
-    x, y = ([math.log(value) for value in values] for values in (seconds, seconds.values()))
-    mean_x, mean_y = sum(x) / len(x), sum(y) / len(y)
-    covariation = sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True))
-    return covariation / sum((a - mean_x) ** 2 for a in x)
+    return linear_regression(
+        *([math.log(value) for value in values] for values in (seconds, seconds.values()))
+    ).slope
 
 
 def peak_gigabytes() -> float:

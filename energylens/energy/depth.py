@@ -1,6 +1,7 @@
 """Lens energy of text at every depth, from the embedding to the last block."""
 
 from collections.abc import Sequence
+from statistics import linear_regression
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -64,9 +65,7 @@ def nats_per_layer(energies: Float[Tensor, " site"]) -> float:
     """Least-squares slope of energy over depth; with two blocks, half the difference of the two ends."""
     if len(energies) < 2:
         raise InputError(f"a slope needs energies at two sites at least, received {len(energies)}")
-    depth = torch.arange(len(energies), dtype=torch.float64)
-    depth -= depth.mean()
-    return float(torch.dot(depth, energies.double()) / depth.square().sum())
+    return linear_regression(range(len(energies)), energies.tolist()).slope
 
 
 def _in_block(parts: Sequence[str]) -> bool:

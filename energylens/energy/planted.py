@@ -5,6 +5,7 @@ from jaxtyping import Bool, Float
 from torch import Generator, Tensor
 
 from energylens.energy.reading import Reading
+from energylens.interventions.latents import random_directions
 
 STRENGTH = 0.3
 """Correlation between what decides where a planted latent fires and its g."""
@@ -24,8 +25,7 @@ def planted_latents(
     standardised over tokens, is among the FIRING largest, with u as its activation; those that are not planted
     have noise alone.
     """
-    directions = torch.randn(LATENTS, reading.x.shape[1], generator=generator)
-    directions /= directions.norm(dim=1, keepdim=True)
+    directions = random_directions(LATENTS, reading.x.shape[1], generator)
     g = -torch.einsum("td,fd->tf", reading.gradient, directions)
     g = (g - g.mean(0)) / g.std(0)
     noise = torch.randn(g.shape, generator=generator)

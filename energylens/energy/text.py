@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from torch import Generator, Tensor
 
 from energylens.errors import InputError
@@ -33,10 +33,6 @@ class HeldOutText:
     def n_documents(self) -> int:
         """The number of exchangeable units."""
         return len(self.documents)
-
-    def by_document(self, values: Float[Tensor, "window pos ..."]) -> Float[Tensor, "document place ..."]:
-        """Values of counted tokens [window, pos - 1, ...], a row per document; a place is a window and position."""
-        return values.unflatten(0, (self.n_documents, -1)).flatten(1, 2)
 
 
 def held_out_text(network: Network, split: str, seed: int, per_document: int = PER_DOCUMENT) -> HeldOutText:

@@ -1,5 +1,6 @@
 """Claims over the worker processes of pytest-xdist: what shares a model and a seed shares a worker."""
 
+import os
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ from energylens.plugin.session import ClaimSession
 
 def selected_by(session: ClaimSession, ids: Collection[str]) -> Iterator[Case]:
     """The cases behind the node ids that a worker collected. All claims must be declared."""
-    wanted = {_tail(node_id) for node_id in ids}
-    return (case for tail, case in _by_tail(session).items() if tail in wanted)
+    cases = _by_node_id(session)
+    return (cases[node_id] for node_id in ids if node_id in cases)
 
 
 def scheduler(config: pytest.Config, log: Any, session: ClaimSession) -> Any:
@@ -35,28 +36,23 @@ def scheduler(config: pytest.Config, log: Any, session: ClaimSession) -> Any:
         """Scopes are (model, seed)."""
 
         groups: Mapping[str, str] = {
-            tail: f"{case.model} {case.seed}"
-            for tail, case in _by_tail(session).items()
+            node_id: f"{case.model} {case.seed}"
+            for node_id, case in _by_node_id(session).items()
             if case.seed is not None
         }
 
         def _split_scope(self, nodeid: str) -> str:
-            return self.groups.get(_tail(nodeid), nodeid)
+            return self.groups.get(nodeid, nodeid)
 
     return ByNetwork(config, log)
 
 
-def _by_tail(session: ClaimSession) -> dict[str, Case]:
-    """Every case of every declared claim, by the end of its node id: function and case, unique in a claims folder."""
+def _by_node_id(session: ClaimSession) -> dict[str, Case]:
+    """Every case of every declared claim."""
     found = {}
     for declared in session.declared.values():
         claim = declared.claim
+        file = Path(os.path.relpath(claim.where.rpartition(":")[0], session.root)).as_posix()
         for case in cases_of(claim, session.seeds_by_model(claim)):
-            path = claim.where.rpartition(":")[0]
-            found[f"{Path(path).name}::{claim.function}[{case.id}]"] = case
+            found[f"{file}::{claim.function}[{case.id}]"] = case
     return found
-
-
-def _tail(node_id: str) -> str:
-    """`file.py::function[case]`."""
-    return node_id.rpartition("/")[2] if "/" in node_id.partition("::")[0] else node_id

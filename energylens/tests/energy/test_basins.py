@@ -21,12 +21,12 @@ from energylens.energy.basins import (
     labelled_tokens,
     some_of_each,
     too_few,
-    unit_rows,
 )
 from energylens.energy.classes import MODULE, REGEX, UNLABELLED, document_labels
 from energylens.energy.lenses import logit_lens
 from energylens.errors import InputError
 from energylens.metrics.energy import energy_and_gradient
+from energylens.metrics.stability import unit_rows
 from energylens.models.tasks import Text
 
 MIDDLE = "blocks.0.hook_resid_post"
@@ -137,9 +137,13 @@ class TestTokens:
         with pytest.raises(InputError, match="hook_resid_past"):
             labelled_tokens(network, "blocks.0.hook_resid_past", texts[1])
 
-    def test_rows_without_a_direction(self):
-        with pytest.raises(InputError, match="1 of 3"):
-            unit_rows(torch.tensor([[1.0, 0], [0, 0], [0, 2]]))
+    def test_a_gradient_of_zero_has_no_direction(self, network, texts, monkeypatch):
+        monkeypatch.setattr(
+            "energylens.energy.basins.energy_and_gradient",
+            lambda lens, x, targets: (torch.zeros(len(x)), torch.zeros_like(x)),
+        )
+        with pytest.raises(InputError, match="no direction"):
+            labelled_tokens(network, "blocks.0.hook_resid_post", texts[1])
 
 
 class TestClusters:

@@ -108,9 +108,7 @@ def test_steering_moves_what_its_direction_says(network, readings):
     assert (shifts > 0).all()
     assert torch.equal(random, steering_shifts(network, MIDDLE, reading, directions[:1], seed=0)[1])
     assert not torch.equal(random, steering_shifts(network, MIDDLE, reading, directions[:1], seed=1)[1])
-    flat = torch.full(
-        (1, 16), 0.25
-    )  # LayerNorm reads no shift of all coordinates, but the next block's norm does not either
+    flat = torch.full((1, 16), 0.25)  # no LayerNorm reads a shift of all coordinates
     assert float(steering_shifts(network, MIDDLE, reading, flat, seed=0)[0]) < 1e-5 < float(random.min())
 
 

@@ -65,15 +65,10 @@ def test_discovery_and_confirmation_share_no_document(network):
         assert len(text.tokens) % text.n_documents == 0
 
 
-def test_by_document_puts_every_token_in_its_documents_row(placed_network):
+def test_windows_stand_document_by_document(placed_network):
     text = held_out_text(placed_network, "discovery", seed=0, per_document=5)
-    values = torch.stack([text.targets[:, :-1], text.tokens[:, 1:]], dim=-1).double()
-    rows = text.by_document(values)
-    assert rows.shape == (text.n_documents, 5 * (N_CTX - 1), 2)
-    for document, row in zip(text.documents.tolist(), rows, strict=True):
-        assert {place(token)[0] for token in row[:, 0]} == {document}
-    assert torch.equal(rows[2, 7], values[2 * 5 + 2, 1])
-    assert torch.equal(text.by_document(values[..., 0]), rows[..., 0])
+    of_windows = [{place(token)[0] for token in row.tolist()} for row in text.targets]
+    assert of_windows == [{document} for document in text.documents.tolist() for _ in range(5)]
 
 
 def test_bos_is_not_counted_and_every_other_token_is(network):
