@@ -4,8 +4,8 @@ import math
 import resource
 import sys
 from collections.abc import Callable, Mapping
-from statistics import linear_regression, median
-from time import perf_counter
+from statistics import linear_regression
+from time import process_time
 
 import torch
 
@@ -19,7 +19,7 @@ SHARE = 4
 
 
 def seconds_by_length(study: EnergyStudy) -> dict[int, float]:
-    """Median seconds for energies, gradients and alignments on the first positions of one window in SHARE."""
+    """Least processor seconds for energies, gradients and alignments on the first positions of one window in SHARE."""
     reading = study.readings["confirmation"]
     n_windows = len(reading.text.tokens)
 
@@ -35,17 +35,17 @@ def seconds_by_length(study: EnergyStudy) -> dict[int, float]:
 
         return run
 
-    return _medians({length: on_first(length) for length in LENGTHS})
+    return _least({length: on_first(length) for length in LENGTHS})
 
 
 def seconds_of_scores(d_head: int = 32, n_heads: int = 8) -> dict[int, float]:
-    """Median seconds for attention scores of random queries and keys, which are quadratic in length."""
+    """Least processor seconds for attention scores of random queries and keys, which are quadratic in length."""
 
     def of(length: int) -> Callable[[], object]:
         q = torch.randn(n_heads, length, d_head, generator=torch.Generator().manual_seed(0))
         return lambda: torch.einsum("hqd,hkd->hqk", q, q).softmax(-1)
 
-    return _medians({length: of(length) for length in (128, 256, 512, 1024)})
+    return _least({length: of(length) for length in (128, 256, 512, 1024)})
 
 
 def exponent(seconds: Mapping[int, float]) -> float:
@@ -66,13 +66,13 @@ def peak_gigabytes() -> float:
     return 2 * max(own, child) * unit / 1e9
 
 
-def _medians(runs: Mapping[int, Callable[[], object]]) -> dict[int, float]:
-    """Median seconds of each, in turns, after one run that does not count."""
+def _least(runs: Mapping[int, Callable[[], object]]) -> dict[int, float]:
+    """Least processor seconds of each, in turns, after one run that does not count: other work only adds to them."""
     found: dict[int, list[float]] = {length: [] for length in runs}
     for turn in range(ROUNDS + 1):
         for length, run in runs.items():
-            start = perf_counter()
+            start = process_time()
             run()
             if turn:
-                found[length].append(perf_counter() - start)
-    return {length: median(times) for length, times in found.items()}
+                found[length].append(process_time() - start)
+    return {length: min(times) for length, times in found.items()}
