@@ -43,7 +43,7 @@ def squares(model, seed, lab):
     note="Minutes: what training recorded for this network, its SAEs, those of its controls, and tuned lenses, and the "
     "time of its alignments now, times the number of seeds, over two cores; ablation and steering are not in it. GB: "
     "twice the largest resident set of this process so far, or of one that builds: an upper bound for two processes. "
-    "Exponent: processor seconds for energies, gradients and alignments of all latents against length, at as many texts.",
+    "Exponent: processor seconds for energies, gradients and alignments against length, at as many texts.",
     needs=needs_everything,
 )
 def test_budget(model, seed, lab):
