@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import torch
 
     from energylens.energy.dictionary import Dictionary
-    from energylens.energy.effects import Effects
+    from energylens.energy.effects import AgainstRandom, Effects
     from energylens.energy.reading import Reading
     from energylens.energy.study import EnergyStudy
     from energylens.heads import HeadStudy
@@ -367,15 +367,34 @@ class Lab:
 
         return self._remember(("effects", key_of(recipe), self.dictionary, seed), measure)
 
-    def steering_shifts(self, model: str, seed: int, variant: str) -> tuple[torch.Tensor, torch.Tensor]:
+    def ablation_against_random(self, model: str, seed: int, variant: str) -> AgainstRandom:
+        """The latents of `ablation_effects` beside random directions of equal norm; see `energy.effects`."""
+        from energylens.energy.effects import ablation_against_random
+
+        study, recipe = self.energy_study(model, seed, variant), self.text_sae_recipe(model, seed, variant)
+        latents = self.ablation_effects(model, seed, variant).latents
+        network, reading = self.network(model, seed), study.readings["confirmation"]
+
+        def measure() -> AgainstRandom:
+            return ablation_against_random(
+                network, recipe.hook_name or "", study.dictionary, reading, latents, seed
+            )
+
+        return self._remember(("ablation beside random", key_of(recipe), self.dictionary, seed), measure)
+
+    def steering_effects(self, model: str, seed: int, variant: str) -> AgainstRandom:
         """What steering along the top latents, and along random directions, does; see `energy.effects`."""
-        from energylens.energy.effects import steering_shifts
+        from energylens.energy.effects import steering_effects
 
         study, recipe = self.energy_study(model, seed, variant), self.text_sae_recipe(model, seed, variant)
         directions = study.dictionary.W_dec[study.top]
         directions = directions / directions.norm(dim=1, keepdim=True)
         network, reading = self.network(model, seed), study.readings["confirmation"]
-        return steering_shifts(network, recipe.hook_name or "", reading, directions, seed)
+
+        def measure() -> AgainstRandom:
+            return steering_effects(network, recipe.hook_name or "", reading, directions, seed)
+
+        return self._remember(("steering", key_of(recipe), self.dictionary, seed), measure)
 
     def _text_dictionary(self, model: str, seed: int, variant: str, sae_seed: int) -> Dictionary:
         import torch

@@ -3,11 +3,15 @@
 from energylens import AtMost, Measurement, Null, Within, claim
 from energylens.lab import SITES, TEXT_VARIANTS
 
+ABLATED = [variant for variant in TEXT_VARIANTS if variant.startswith("topk")]
+
 MODELS = ["pygpt-2l"]
 SEEDS = range(5)
 CORES = 2
 STUDIES = 4
 """Each dictionary is studied as trained, and in three controls."""
+INTERVENED = 2
+"""Ablation and steering are done as trained, and in one control each."""
 
 
 def needs_everything(lab, model, variant, seed):
@@ -15,6 +19,14 @@ def needs_everything(lab, model, variant, seed):
     labs = (lab, lab.swapped(network="untrained"), lab.swapped(dictionary="frozen"))
     lenses = [lab.tuned_lens_recipe(model, seed, site) for site in SITES]
     return [*(one.text_sae_recipe(model, seed, each) for one in labs for each in TEXT_VARIANTS), *lenses]
+
+
+def seconds_intervening(lab, model, seed, variant):
+    effects, random, steering = (
+        measure(model, seed, variant)
+        for measure in (lab.ablation_effects, lab.ablation_against_random, lab.steering_effects)
+    )
+    return random.seconds + INTERVENED * (effects.seconds + steering.seconds)
 
 
 def squares(model, seed, lab):
@@ -41,8 +53,8 @@ def squares(model, seed, lab):
     ],
     unit="GB; minutes; log-log exponent",
     note="Minutes: what training recorded for this network, its SAEs, those of its controls, and tuned lenses, and the "
-    "time of its alignments now, times the number of seeds, over two cores; ablation and steering are not in it. GB: "
-    "twice the largest resident set of this process so far, or of one that builds: an upper bound for two processes. "
+    "time of its alignments, ablations and steering now, times the number of seeds, over two cores. GB: "
+    "the largest resident set of this process since the seed before, twice (for two), or with one that builds. "
     "Exponent: processor seconds for energies, gradients and alignments against length, at as many texts.",
     needs=needs_everything,
 )
@@ -56,12 +68,18 @@ def test_budget(model, seed, lab):
     study = lab.energy_study(model, seed, TEXT_VARIANTS[0])
     by_length = seconds_by_length(study)
     studied = by_length[max(by_length)] * SHARE * 2 * len(TEXT_VARIANTS) * STUDIES
-    total = network + sum(built) + studied
+    intervened = sum(seconds_intervening(lab, model, seed, variant) for variant in ABLATED)
+    total = network + sum(built) + studied + intervened
     return Measurement(
         {
             "GB": peak_gigabytes(),
             "minutes": total * len(SEEDS) / CORES / 60,
             "exponent": exponent(by_length),
         },
-        beside={"network, s": network, "SAEs and lenses, s": sum(built), "studies, s": studied},
+        beside={
+            "network, s": network,
+            "SAEs and lenses, s": sum(built),
+            "studies, s": studied,
+            "ablation and steering, s": intervened,
+        },
     )

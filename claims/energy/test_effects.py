@@ -84,6 +84,8 @@ def shuffled(model, variant, seed, lab):
 def test_predicts_ablation(model, variant, seed, lab):
     effects, efas, first_order = effects_of(lab, model, variant, seed)
     parts, beside = compared(effects, efas, first_order)
+    if not lab.is_swapped:
+        beside |= lab.ablation_against_random(model, seed, variant).medians()
     return Measurement(
         parts,
         beside=beside,
@@ -156,17 +158,15 @@ test_adds_full = in_full(test_adds, seeds=MORE_SEEDS, models=ALL_SIZES)
 def test_shift(model, variant, seed, lab):
     from energylens.energy.study import median
 
-    study = lab.energy_study(model, seed, variant)
-    shifts, random = lab.steering_shifts(model, seed, variant)
-    chance = float(random.quantile(0.95))
+    effects = lab.steering_effects(model, seed, variant)
+    shifts, chance = effects.loss.abs(), float(effects.random_loss.abs().quantile(0.95))
     return Measurement(
         median(shifts) / chance,
         beside={
-            "median shift, nats": median(shifts),
-            "largest shift, nats": float(shifts.max()),
-            "95th percentile of random directions, nats": chance,
-            "median of random directions, nats": median(random),
-            "features": len(study.top),
+            "largest |change of loss|, features": float(shifts.max()),
+            "95th percentile of |change of loss|, random directions": chance,
+            **effects.medians(),
+            "features": len(shifts),
         },
     )
 

@@ -4,6 +4,8 @@ import math
 import resource
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
 from statistics import linear_regression
 from time import process_time
 
@@ -58,12 +60,20 @@ def exponent(seconds: Mapping[int, float]) -> float:
 
 
 def peak_gigabytes() -> float:
-    """Twice the largest resident set so far, GB, of this process or a child: two measure, or build, at a time."""
+    """Largest resident set of this process since the last call, GB, twice: two processes measure, or build, at a time.
+
+    For the second, a process that built takes its place where it was larger. Where the system can't forget a peak
+    (only Linux can), it is the largest so far.
+    """
     unit = 1 if sys.platform == "darwin" else 1024
     own, child = (
         resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     )
-    return 2 * max(own, child) * unit / 1e9
+    with suppress(OSError):
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
+        own = int(status.partition("VmHWM:")[2].split()[0])
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # forgets the peak, nothing else
+    return (own + max(own, child)) * unit / 1e9
 
 
 def _least(runs: Mapping[int, Callable[[], object]]) -> dict[int, float]:

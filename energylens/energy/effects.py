@@ -1,6 +1,8 @@
 """What latents do when they are taken out or pushed: exact effects on the network, beside which alignment stands."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from time import process_time
 
 import torch
 from jaxtyping import Float, Int
@@ -8,11 +10,11 @@ from torch import Generator, Tensor
 
 from energylens.energy.dictionary import Dictionary
 from energylens.energy.reading import Reading
-from energylens.energy.study import align
+from energylens.energy.study import align, median
 from energylens.errors import InputError
-from energylens.interventions import NextTokenLoss
+from energylens.interventions import KL, NextTokenLoss, logits_at
 from energylens.interventions.latents import ablate_latents, random_directions, steer
-from energylens.metrics.energy import energy_and_gradient
+from energylens.interventions.metric import Metric
 from energylens.models.network import Network
 from energylens.models.tasks.base import IGNORED
 
@@ -25,8 +27,40 @@ STEP = 0.25
 FIRST = 64
 """Tokens of a window that is run, BOS among them."""
 
+MOVED_AT_ONCE = 4096
+"""Tokens whose energy is read at once: their logits take 4 d_vocab bytes each."""
+
 RANDOM = 60
 """Random directions that a steered one is compared with."""
+
+Values = Float[Tensor, " n"]
+
+
+@dataclass(frozen=True, eq=False)
+class AgainstRandom:
+    """What directions do, and what random ones do at the same size; each is one number per direction, in nats.
+
+    loss: change of the network's loss. energy: change of the lens energy at the site. kl: KL(unedited || edited) of
+    the network's predictions. All are means over the counted tokens of the windows used.
+    """
+
+    loss: Values
+    energy: Values
+    kl: Values
+    random_loss: Float[Tensor, " random"]
+    random_energy: Float[Tensor, " random"]
+    random_kl: Float[Tensor, " random"]
+    seconds: float
+    """Processor time that it took."""
+
+    def medians(self) -> dict[str, float]:
+        """Medians of the sizes, by name."""
+        named = {"|change of loss|": "loss", "|change of lens energy|": "energy", "KL": "kl"}
+        return {
+            f"median {name}, {of}": median(getattr(self, f"{prefix}{field}").abs())
+            for name, field in named.items()
+            for of, prefix in (("features", ""), ("random directions", "random_"))
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +77,8 @@ class Effects:
     first_order: Float[Tensor, " n"]
     activity: Float[Tensor, " n"]
     efas: Float[Tensor, " n"]
+    seconds: float
+    """Processor time that it took."""
 
 
 def ablation_effects(
@@ -56,6 +92,7 @@ def ablation_effects(
 
     Errors: InputError for no latent.
     """
+    start = process_time()
     if not len(latents):
         raise InputError("no latent fires often enough to be ablated, got 0 of them")
     rows = first_windows(reading)
@@ -85,7 +122,34 @@ def ablation_effects(
         first_order,
         chosen.double().mean(0),
         align(dictionary, acts, gradient, covariates).efas_all[latents],
+        process_time() - start,
     )
+
+
+def ablation_against_random(
+    network: Network,
+    hook_name: str,
+    dictionary: Dictionary,
+    reading: Reading,
+    latents: Int[Tensor, " n"],
+    seed: int,
+) -> AgainstRandom:
+    """Ablation of latents, and of random directions r_f in their place: x - a_f r_f, ||r_f|| = ||d_f||.
+
+    As `ablation_effects`, over a window of every second document.
+    """
+    start, rows = process_time(), first_windows(reading)[::2]
+    acts = dictionary.acts(_of_windows(reading.x, reading, rows).flatten(0, 1))[:, latents]
+    W_dec = dictionary.W_dec[latents]
+    drawn = random_directions(len(W_dec), W_dec.shape[1], Generator().manual_seed(seed))
+    both = torch.cat([W_dec, drawn * W_dec.norm(dim=1, keepdim=True)])
+    padded = torch.nn.functional.pad(acts.repeat(1, 2).unflatten(0, (len(rows), -1)), (0, 0, 1, 0))
+    loss, kl = (
+        ablate_latents(network.bridge, tokens, metric, hook_name, padded, both).change().double().mean(1)
+        for tokens, metric in _metrics(network, reading, rows)
+    )
+    energy = _same_position(reading, rows, acts.repeat(1, 2), both)
+    return _halved((loss, energy, kl), len(latents), start)
 
 
 def ablated_latents(firing_counts: Int[Tensor, " d_sae"], least: int, seed: int) -> Int[Tensor, " n"]:
@@ -95,31 +159,46 @@ def ablated_latents(firing_counts: Int[Tensor, " d_sae"], least: int, seed: int)
     return often[order[:ABLATED]].sort().values
 
 
-def steering_shifts(
+def steering_effects(
     network: Network, hook_name: str, reading: Reading, directions: Float[Tensor, "n d_model"], seed: int
-) -> tuple[Float[Tensor, " n"], Float[Tensor, " random"]]:
-    """|mean change of the loss|, nats, when all counted tokens move along each direction, and along random ones.
+) -> AgainstRandom:
+    """What it does to move all counted tokens by STEP along each direction, and along RANDOM random ones.
 
     On the first FIRST tokens of a window of every second document; random directions are uniform on the sphere.
     """
-    rows = first_windows(reading)[::2]
+    start, rows = process_time(), first_windows(reading)[::2]
+    positions = torch.ones_like(reading.text.tokens[rows, :FIRST], dtype=torch.bool)
+    positions[:, 0] = False
+    random = random_directions(RANDOM, directions.shape[1], Generator().manual_seed(seed))
+    loss, kl = (
+        steer(network.bridge, tokens, metric, hook_name, directions, STEP, random=random, positions=positions)
+        for tokens, metric in _metrics(network, reading, rows)
+    )
+    both = torch.cat([directions, random.to(directions)])
+    backwards = both.new_full((int(positions.sum()), len(both)), -loss.step)
+    energy = _same_position(reading, rows, backwards, both)
+    loss_change, kl_change = (
+        torch.cat([each.change(), each.random_change()]).double().mean(1) for each in (loss, kl)
+    )
+    return _halved((loss_change, energy, kl_change), len(directions), start)
+
+
+def _metrics(
+    network: Network, reading: Reading, rows: Int[Tensor, " window"]
+) -> Iterator[tuple[Int[Tensor, "window pos"], Metric]]:
+    """Tokens of some windows with what is read of them: the loss, then the divergence from the unedited run."""
     tokens, targets = (
         each[rows, :FIRST] for each in (reading.text.tokens, _counted_targets(reading.text.targets))
     )
-    positions = torch.ones_like(tokens, dtype=torch.bool)
-    positions[:, 0] = False
-    random = random_directions(RANDOM, directions.shape[1], Generator().manual_seed(seed))
-    found = steer(
-        network.bridge,
-        tokens,
-        NextTokenLoss(targets),
-        hook_name,
-        directions,
-        STEP,
-        random=random,
-        positions=positions,
-    )
-    return found.change().double().mean(1).abs(), found.random_change().double().mean(1).abs()
+    yield tokens, NextTokenLoss(targets)
+    pos = torch.arange(1, tokens.shape[1]).expand(len(rows), -1)
+    yield tokens, KL(logits_at(network.bridge, tokens, pos).log_softmax(-1), pos)
+
+
+def _halved(both: tuple[Tensor, Tensor, Tensor], n: int, start: float) -> AgainstRandom:
+    """The first n of loss, energy and divergence are of the directions themselves, the others of random ones."""
+    own, random = ([each[part] for each in both] for part in (slice(n), slice(n, None)))
+    return AgainstRandom(*own, *random, seconds=process_time() - start)
 
 
 def first_windows(reading: Reading) -> Int[Tensor, " document"]:
@@ -135,10 +214,16 @@ def _same_position(
         _of_windows(each, reading, rows).flatten(0, 1)
         for each in (reading.x, reading.targets, reading.energy)
     )
-    token, latent = acts.nonzero(as_tuple=True)
-    moved = x[token] - acts[token, latent, None] * W_dec[latent]
-    change = energy_and_gradient(reading.lens, moved, targets[token])[0] - energy[token]
-    total = torch.zeros(acts.shape[1], dtype=torch.float64).index_add_(0, latent, change.double())
+    total = torch.zeros(acts.shape[1], dtype=torch.float64)
+    for token, latent in zip(
+        *(each.split(MOVED_AT_ONCE) for each in acts.nonzero(as_tuple=True)), strict=True
+    ):
+        moved = x[token] - acts[token, latent, None] * W_dec[latent]
+        after = torch.nn.functional.cross_entropy(
+            reading.lens.logits(moved), targets[token], reduction="none"
+        )
+        change = after - energy[token]
+        total.index_add_(0, latent, change.double())
     return total / len(acts)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from energylens.report.estimates import estimates_table
+from energylens.report.flips import attainable, flips_table
 from energylens.report.lines import estimate_text, verdict_lines
 from energylens.report.recorded import recorded_tables
 from energylens.report.tally import tally
@@ -32,6 +33,7 @@ def section(entry: Entry, found: Sequence[Entry], figures: Sequence[JSON]) -> di
         "holds_when": holds_when(entry.claim),
         "refuted_when": refuted_when(entry.claim),
         "used_by": [e.id for e in found if entry.id in {gate["claim"] for gate in e.claim["gates"]}],
+        "attainable": attainable(entry),
         "per_seed": values_table(entry),
         "tables": [
             _titled(title, table, entry.is_many) for title, make in _TABLES.items() if (table := make(entry))
@@ -120,6 +122,7 @@ def beside_table(entry: Entry) -> Md | None:
 _TABLES: dict[str, Callable[[Entry], Md | None]] = {
     "The original estimator beside the corrected one:": published_table,
     "Null controls, judged by the claim's own rule:": nulls_table,
+    "Sign flips of the seeds about the boundary:": flips_table,
     "Gates:": gates_table,
     "Numbers beside (means over seeds, not judged):": beside_table,
 }

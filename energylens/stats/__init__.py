@@ -2,7 +2,15 @@
 
 from energylens.stats.interval import CONFIDENCE, Interval, clopper_pearson, t_interval
 from energylens.stats.jackknife import jackknife_pairs
-from energylens.stats.p_values import Holm, Side, holm, one_sided_p, permutation_p, smallest_sign_flip_p
+from energylens.stats.p_values import (
+    Holm,
+    Side,
+    holm,
+    one_sided_p,
+    permutation_p,
+    sign_flip_p,
+    smallest_sign_flip_p,
+)
 from energylens.stats.power import seeds_to_decide
 from energylens.stats.scale import fisher_z_interval, geometric_interval
 
@@ -19,6 +27,7 @@ __all__ = [
     "one_sided_p",
     "permutation_p",
     "seeds_to_decide",
+    "sign_flip_p",
     "smallest_sign_flip_p",
     "t_interval",
 ]

@@ -13,6 +13,9 @@ from energylens.stats.checks import finite_array
 from energylens.stats.interval import Interval
 from energylens.stats.scale import scaled
 
+MOST_FLIPPED = 16
+"""Seeds whose 65,536 sign patterns are still counted one by one."""
+
 Side: TypeAlias = Literal["above", "below"]
 
 
@@ -75,6 +78,23 @@ def smallest_sign_flip_p(n: int) -> float:
     if n < 1:
         raise InputError(f"a sign-flip test needs at least one seed, got {n!r}")
     return 2.0 ** (1 - n)
+
+
+def sign_flip_p(values: ArrayLike, boundary: float) -> float:
+    """Two-sided p value of "the values are symmetric about `boundary`", by flipping the signs of their distances.
+
+    Share of all 2^n sign patterns s for which |mean s_i (v_i - boundary)| is at least as large as observed (Fisher
+    1935): exact, at least `smallest_sign_flip_p(n)`. Distances that differ by rounding count as ties. Raises InputError
+    for NaN or inf, no value, or more than MOST_FLIPPED of them.
+    """
+    distances = finite_array(values, "values", ndim=1) - finite_array([boundary], "boundary", ndim=1)
+    n = distances.size
+    if not 1 <= n <= MOST_FLIPPED:
+        raise InputError(f"all sign patterns are counted for 1 to {MOST_FLIPPED} seeds, got {n}")
+    signs = 1 - 2 * (np.arange(2**n)[:, None] >> np.arange(n) & 1)
+    sums = np.abs(signs @ distances)
+    slack = 100 * np.finfo(float).eps * np.abs(distances).sum()
+    return float(np.mean(sums >= abs(distances.sum()) - slack))
 
 
 def holm(p_values: Sequence[float], alpha: float = 0.05) -> Holm:

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -27,3 +29,12 @@ def test_every_length_is_timed(readings):
 def test_this_process_takes_up_memory():
     held = torch.ones(100_000_000)  # .4 GB
     assert 2 * held.nbytes / 1e9 < peak_gigabytes() < 100
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux can forget a peak")
+def test_a_peak_is_told_once():
+    held = torch.ones(100_000_000)
+    with_it = peak_gigabytes()
+    del held
+    peak_gigabytes()
+    assert peak_gigabytes() < with_it - 0.4

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -6,13 +8,15 @@ from energylens.energy.effects import (
     ABLATED,
     FIRST,
     ablated_latents,
+    ablation_against_random,
     ablation_effects,
     first_windows,
-    steering_shifts,
+    steering_effects,
 )
 from energylens.errors import InputError
 from energylens.interventions import intervening
 from energylens.metrics.energy import energy_and_gradient
+from energylens.sae.activations import stream
 
 MIDDLE = "blocks.0.hook_resid_post"
 
@@ -103,13 +107,69 @@ def test_latents_to_ablate_fire_often_and_are_drawn_by_the_seed():
 def test_steering_moves_what_its_direction_says(network, readings):
     reading = readings["confirmation"]
     directions = torch.eye(16)[:3]
-    shifts, random = steering_shifts(network, MIDDLE, reading, directions, seed=0)
-    assert shifts.shape == (3,)
-    assert (shifts > 0).all()
-    assert torch.equal(random, steering_shifts(network, MIDDLE, reading, directions[:1], seed=0)[1])
-    assert not torch.equal(random, steering_shifts(network, MIDDLE, reading, directions[:1], seed=1)[1])
+    found = steering_effects(network, MIDDLE, reading, directions, seed=0)
+    for values in (found.loss.abs(), found.energy.abs(), found.kl):
+        assert values.shape == (3,)
+        assert (values > 0).all()
+    again, other = (steering_effects(network, MIDDLE, reading, directions[:1], seed) for seed in (0, 1))
+    assert torch.allclose(found.random_loss, again.random_loss, atol=1e-6)
+    assert not torch.allclose(found.random_loss, other.random_loss, atol=1e-6)
     flat = torch.full((1, 16), 0.25)  # no LayerNorm reads a shift of all coordinates
-    assert float(steering_shifts(network, MIDDLE, reading, flat, seed=0)[0]) < 1e-5 < float(random.min())
+    still = steering_effects(network, MIDDLE, reading, flat, seed=0)
+    for moved, random in ((still.loss, still.random_loss), (still.energy, still.random_energy)):
+        assert float(moved.abs()) < 1e-5 < float(random.abs().min())
+    assert float(still.kl) < 1e-5 < float(still.random_kl.min())
+
+
+def test_steering_at_the_last_site_moves_the_loss_by_what_the_lens_says(network, readings):
+    """There the lens is the network's own readout, so that energy and loss are the same thing."""
+    reading = readings["confirmation"]
+    last = f"blocks.{network.n_layers - 1}.hook_resid_post"
+    whole = stream(network, last, reading.text.tokens)[:, 1:].flatten(0, 1)
+    energy, _ = energy_and_gradient(reading.lens, whole, reading.targets)
+    here = replace(reading, x=whole, energy=energy)
+    found = steering_effects(network, last, here, torch.eye(16)[:2], seed=0)
+    assert torch.allclose(found.loss, found.energy, atol=1e-5)
+    assert torch.allclose(found.random_loss, found.random_energy, atol=1e-5)
+
+
+def test_ablation_against_random_is_that_of_the_latents_on_half_of_the_documents(
+    network, readings, dictionary
+):
+    reading, latents = readings["confirmation"], torch.tensor([3, 11])
+    found = ablation_against_random(network, MIDDLE, dictionary, reading, latents, seed=0)
+    rows, x = rows_run(reading)
+    rows, x = rows[::2], x[::2]
+    tokens, targets = reading.text.tokens[rows][:, :FIRST], reading.text.targets[rows][:, :FIRST]
+    gone = dictionary.encode(x.flatten(0, 1))[:, 3].reshape(x.shape[:2])[..., None]
+
+    def edit(stream):
+        stream = stream.clone()
+        stream[:, 1:] -= gone * dictionary.W_dec[3]
+        return stream
+
+    with torch.no_grad():
+        before = network.bridge(tokens)
+        with intervening(network.bridge, {MIDDLE: edit}) as through:
+            after = through(tokens)
+    change, kl = divergence(before, after, targets)
+    assert float(found.loss[0]) == pytest.approx(change, abs=1e-5)
+    assert float(found.kl[0]) == pytest.approx(kl, abs=1e-5)
+    assert (found.random_kl > 0).all()
+    assert not torch.allclose(found.loss, found.random_loss, atol=1e-6)
+    assert set(found.medians()) == {
+        f"median {name}, {of}"
+        for name in ("|change of loss|", "|change of lens energy|", "KL")
+        for of in ("features", "random directions")
+    }
+
+
+def divergence(before, after, targets):
+    """Change of the loss, and KL(before || after), over all positions but the first."""
+    before, after = (logits[:, 1:].log_softmax(-1) for logits in (before, after))
+    at = targets[:, 1:, None]
+    loss = (before.gather(-1, at) - after.gather(-1, at)).mean()
+    return float(loss), float((before.exp() * (before - after)).sum(-1).mean())
 
 
 def test_a_dictionary_that_never_fires_changes_nothing(network, readings):

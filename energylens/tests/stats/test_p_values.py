@@ -1,5 +1,6 @@
 """p values: consistent with the intervals, with scipy, statsmodels, and their definitions."""
 
+import itertools
 import math
 
 import numpy as np
@@ -15,6 +16,7 @@ from energylens.stats import (
     jackknife_pairs,
     one_sided_p,
     permutation_p,
+    sign_flip_p,
     smallest_sign_flip_p,
     t_interval,
 )
@@ -145,3 +147,52 @@ def test_holm_agrees_with_its_definition(p_values):
 def test_holm_refuses_what_is_no_p_value(bad):
     with pytest.raises(InputError):
         holm([0.5, bad])
+
+
+def by_enumeration(values, boundary):
+    distances = np.asarray(values) - boundary
+    means = [abs(np.mean(np.array(s) * distances)) for s in itertools.product([1, -1], repeat=len(values))]
+    return np.mean(np.array(means) >= abs(distances.mean()) - 1e-12)
+
+
+THOUSANDTHS = st.integers(-5000, 5000).map(lambda k: k / 1000)
+
+
+@given(values=st.lists(THOUSANDTHS, min_size=1, max_size=8), boundary=THOUSANDTHS)
+def test_sign_flips_agree_with_enumeration(values, boundary):
+    found = sign_flip_p(values, boundary)
+    assert found == pytest.approx(by_enumeration(values, boundary))
+    assert smallest_sign_flip_p(len(values)) <= found <= 1
+
+
+@given(
+    values=st.lists(THOUSANDTHS, min_size=2, max_size=8),
+    boundary=THOUSANDTHS,
+    scale=st.sampled_from([-4.0, -1.0, 0.5, 8.0]),
+)
+def test_sign_flips_do_not_depend_on_order_scale_or_side(values, boundary, scale):
+    found = sign_flip_p(values, boundary)
+    assert sign_flip_p(values[::-1], boundary) == pytest.approx(found)
+    assert sign_flip_p(scale * np.array(values), scale * boundary) == pytest.approx(found)
+
+
+def test_sign_flips_agree_with_scipy():
+    from scipy.stats import permutation_test
+
+    values = np.random.default_rng(0).normal(0.4, 1, 8)
+    theirs = permutation_test(
+        (values,), np.mean, permutation_type="samples", vectorized=True, n_resamples=np.inf
+    )
+    assert sign_flip_p(values, 0.0) == pytest.approx(theirs.pvalue)
+
+
+def test_sign_flips_of_one_side_give_the_smallest_p_and_of_the_boundary_1():
+    assert sign_flip_p(np.arange(1, 9), 0) == smallest_sign_flip_p(8) == 2**-7
+    assert sign_flip_p(np.full(8, 3.0), 3.0) == 1
+    assert sign_flip_p(np.arange(1, 17), 0) == 2**-15
+
+
+@pytest.mark.parametrize("values", [[], [1.0] * 17, [1.0, np.nan]])
+def test_sign_flips_refuse_what_they_cannot_count(values):
+    with pytest.raises(InputError):
+        sign_flip_p(values, 0.0)

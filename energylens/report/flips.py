@@ -1,0 +1,52 @@
+"""A test over seeds that assumes no normal distribution, where there are seeds enough for it."""
+
+from collections.abc import Sequence
+
+from energylens.report.text import Md, number, table
+from energylens.report.view import JSON, Entry, cases_at, place, rows_of
+from energylens.stats import sign_flip_p, smallest_sign_flip_p
+
+ENOUGH = 8
+"""Seeds from which on sign flips can give p < .01."""
+
+MOST = 16
+"""Seeds up to which all sign patterns are counted."""
+
+
+def attainable(entry: Entry) -> str:
+    """What sign flips could say at most with so few seeds; empty where `flips_table` shows them, and for gates."""
+    n = len(entry.claim["seeds"])
+    if entry.is_gate or not 1 < n < ENOUGH:
+        return ""
+    return f"flipping the signs of {n} seeds gives p = {number(smallest_sign_flip_p(n), 2)} at the least"
+
+
+def flips_table(entry: Entry) -> Md | None:
+    """Two-sided p by sign flips of the seeds' distances to the nearest boundary, for parts with a value per seed."""
+    if entry.is_gate:
+        return None
+    rows = []
+    for verdict, name, part in rows_of(entry):
+        values = _values(entry, verdict, name)
+        if part and ENOUGH <= len(values) <= MOST and all(value == value for value in values):
+            boundary = _nearest_boundary(part)
+            rows.append([
+                place(verdict), name if len(entry.parts) > 1 else "", len(values), number(boundary),
+                number(sign_flip_p(values, boundary), 2), number(smallest_sign_flip_p(len(values)), 2),
+            ])  # fmt: skip
+    headers = ["model", "part", "seeds", "boundary", "p, two-sided", "smallest possible"]
+    return table(headers, rows) if rows else None
+
+
+def _values(entry: Entry, verdict: JSON, name: str) -> Sequence[float]:
+    """The part's value of every judged seed; empty where it has none, as for statistics over pairs of seeds."""
+    cases = [case for case in cases_at(entry, verdict) if case["seed"] not in verdict["excluded"]]
+    found = [float(case["value"][name]) for case in cases if name in case.get("value", {})]
+    return found if len(found) == len(cases) else ()
+
+
+def _nearest_boundary(part: JSON) -> float:
+    ends = [float(part[name]) for name in ("region_low", "region_high")]
+    return min(
+        (end for end in ends if abs(end) != float("inf")), key=lambda end: abs(end - float(part["estimate"]))
+    )
