@@ -41,11 +41,12 @@ def headline(found: Sequence[Entry]) -> str:
 
 
 def denominators(found: Sequence[Entry]) -> str:
-    """What the headline counts, in words."""
+    """What the headline counts, in words. Gates that no case of their own was selected for are not counted."""
     gates = [entry for entry in found if entry.is_gate]
+    run = [entry for entry in gates if entry.word != "NOT RUN"]
     text = count(len(found) - len(gates), "declared claim")
-    passing = sum(entry.word == "HOLDS" for entry in gates)
-    return f"{text}; {passing} of {count(len(gates), 'gate')} do what they must" if gates else text
+    passing = sum(entry.word == "HOLDS" for entry in run)
+    return f"{text}; {passing} of {count(len(run), 'gate')} do what they must" if run else text
 
 
 def verdict_text(verdict: JSON) -> str:

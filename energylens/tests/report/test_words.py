@@ -45,6 +45,11 @@ def test_gates_are_no_findings_but_broken_ones_are_named() -> None:
     assert denominators(found) == "1 declared claim; 1 of 2 gates do what they must"
 
 
+def test_gates_that_were_not_selected_have_not_failed() -> None:
+    found = [entry("HOLDS"), entry("NOT RUN", "gate")]
+    assert denominators(found) == "1 declared claim"
+
+
 def test_no_claims() -> None:
     assert headline([]) == "no claims"
 
