@@ -160,9 +160,11 @@ def _principal_axes(x: Tensor) -> tuple[Tensor, Tensor]:
     """Variances (descending) and unit axes of the centred rows, without those that are rounding errors."""
     x = x.double()
     centred = x - x.mean(0)
-    variances, axes = torch.linalg.eigh(torch.einsum("ni,nj->ij", centred, centred) / max(len(x) - 1, 1))
-    if not (torch.isfinite(variances).all() and variances[-1] > 0):
+    covariance = torch.einsum("ni,nj->ij", centred, centred) / max(len(x) - 1, 1)
+    # eigh raises an error of its own for what is not finite
+    if not (torch.isfinite(covariance).all() and covariance.diagonal().sum() > 0):
         raise InputError(f"activations of shape {tuple(x.shape)} have no (finite) covariance")
+    variances, axes = torch.linalg.eigh(covariance)
     kept = variances > variances[-1] * len(variances) * torch.finfo(torch.float64).eps
     return variances[kept].flip(0), axes.mT[kept].flip(0)
 

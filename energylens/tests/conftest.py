@@ -5,11 +5,15 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+from hypothesis import settings
 from jaxtyping import install_import_hook
 
 CHECKED = ("energy", "heads", "interventions", "metrics", "models", "sae")
 
 install_import_hook([f"energylens.{package}" for package in CHECKED], "beartype.beartype")
+
+settings.register_profile("energylens", deadline=None)  # on a busy machine an example may take seconds
+settings.load_profile("energylens")
 
 
 @pytest.fixture(scope="session")

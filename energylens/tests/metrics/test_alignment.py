@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 
 from energylens.errors import InputError
 from energylens.metrics import comoments
-from energylens.metrics.alignment import AlignmentStatistics
+from energylens.metrics.alignment import AlignmentStatistics, unit_directions
 from energylens.metrics.comoments import CoMoments, Firing
 from energylens.metrics.stability import random_unit_rows
 
@@ -371,6 +371,34 @@ def test_for_a_fixed_target_the_gold_energy_is_convex_and_biases_every_latent_do
     free = align(acts, -(x @ W_U).softmax(1) @ W_U.mT, W_dec).efas_all
     assert gold.max() < -0.2
     assert torch.allclose(free, -gold, atol=1e-9)
+
+
+@given(SEEDS, st.integers(1, 5), st.integers(1, 4), st.floats(-0.009, 0.009))
+@settings(max_examples=15, deadline=None)
+def test_directions_of_length_one_within_a_percent_are_taken_as_they_are(seed, d_sae, d_model, off):
+    W_dec = (1 + off) * random_unit_rows(d_sae, d_model, rng(seed))
+    assert torch.equal(unit_directions(W_dec), W_dec)
+    assert torch.equal(unit_directions(W_dec.float().requires_grad_()), W_dec.float())
+    assert not unit_directions(W_dec.float().requires_grad_()).requires_grad
+    assert unit_directions(W_dec.half()).dtype == torch.float32
+    row = seed % d_sae
+    for factor in (0.97, 1.03, 0.0, -1.03, math.nan, math.inf):
+        bad = W_dec.clone() / (1 + off)
+        bad[row] *= factor
+        with pytest.raises(InputError, match=rf"length 1, row {row} of \({d_sae}, {d_model}\) has"):
+            unit_directions(bad)
+
+
+@given(SEEDS, st.integers(2, 60), st.integers(1, 3))
+@settings(max_examples=15, deadline=None)
+def test_alignments_are_correlations_and_each_missing_one_has_one_reason(seed, tokens, d_model):
+    acts, gradients, W_dec, z = planted(seed, tokens=tokens, d_model=d_model)
+    result = align(acts, gradients, W_dec, z)
+    for name in QUANTITIES[:3]:
+        values = getattr(result, name)
+        assert (values.isnan() | (values.abs() <= 1)).all()
+        assert sum(result.undefined[name].values()) == int(values.isnan().sum())
+    assert torch.allclose(result.gradient_times_activation, -(acts * (gradients @ W_dec.mT)).mean(0))
 
 
 # What has no answer

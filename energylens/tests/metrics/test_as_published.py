@@ -63,11 +63,50 @@ def slow_published_r2(W_E, n_frequencies):
     return 1 - float((centred - projection).square().sum() / centred.square().sum())
 
 
-@pytest.mark.parametrize("n_frequencies", [1, 2, 3, 5])
-def test_agrees_with_the_published_steps_one_by_one(n_frequencies):
-    for W_E in (normal(13, 3), normal(13, 3, seed=1) + 2):
-        expected = slow_published_r2(W_E, n_frequencies)
-        assert as_published.embedding_r2(W_E, n_frequencies) == pytest.approx(expected, abs=1e-9)
+@given(st.integers(0, 2**31), st.integers(1, 13), st.sampled_from([0.0, 2.0]))
+@settings(max_examples=15, deadline=None)
+def test_agrees_with_the_published_steps_one_by_one(seed, n_frequencies, shift):
+    W_E = normal(13, 3, seed=seed) + shift
+    expected = slow_published_r2(W_E, n_frequencies)
+    assert as_published.embedding_r2(W_E, n_frequencies) == pytest.approx(expected, abs=1e-9)
+    assert as_published.embedding_r2(-7 * W_E, n_frequencies) == pytest.approx(expected, abs=1e-9)
+
+
+def test_a_wave_on_a_large_mean_is_seen_through_the_rounding_of_the_mean():
+    """Its squares are 1e-18 of the whole: far above 1e-24, where the embedding counts as constant."""
+    W_E = 1 + 1e-9 * torch.cos(2 * math.pi * 3 / 13 * torch.arange(13.0, dtype=torch.float64))[:, None]
+    assert as_published.embedding_r2(W_E, 13) == pytest.approx(0, abs=1e-5)
+
+
+def slow_published_overlap(decoder, p):
+    """Row by row and wave by wave, in Python floats."""
+    waves = [[math.cos(2 * math.pi * k * x / p) for x in range(p)] for k in range(p)]
+    waves += [[math.sin(2 * math.pi * k * x / p) for x in range(p)] for k in range(1, p)]
+    found = []
+    for row in decoder.tolist():
+        row = (row + [0.0] * p)[:p]
+        cosines = [sum(a * b for a, b in zip(row, wave, strict=True)) / math.hypot(*wave) for wave in waves]
+        found.append(max(*cosines, 0.0) / math.hypot(*row))
+    return sum(found) / len(found)
+
+
+@given(st.integers(0, 2**31), st.integers(1, 9), st.integers(2, 7), st.floats(0.01, 100))
+@settings(max_examples=15, deadline=None)
+def test_the_overlap_agrees_with_loops_and_ignores_length_and_order_of_latents(seed, d_in, p, scale):
+    decoder = normal(4, d_in, seed=seed)
+    found = as_published.fourier_overlap(decoder, p)
+    assert found == pytest.approx(slow_published_overlap(decoder, p), abs=1e-9)
+    assert as_published.fourier_overlap(scale * decoder.flip(0), p) == pytest.approx(found, abs=1e-9)
+    assert 0 <= found <= 1 + 1e-12
+
+
+@given(st.integers(1, 100))
+@settings(max_examples=15, deadline=None)
+def test_overlap_chance_falls_with_the_dimension(k):
+    """2 p candidates in p dimensions: about sqrt(2 log(2 p) / p)."""
+    p = 2 * k + 1
+    chance = as_published.fourier_overlap_chance(p)
+    assert as_published.fourier_overlap_chance(p + 2) < chance < min(1, math.sqrt(2 * math.log(2 * p) / p))
 
 
 def test_the_published_overlap_is_chance_and_does_not_see_the_fourier_structure():
@@ -114,8 +153,11 @@ def test_values_without_a_meaning_are_refused_by_name():
         as_published.embedding_r2(normal(13, 3), 14)
     with pytest.raises(InputError, match="does not vary"):
         as_published.embedding_r2(torch.full((13, 3), 0.1), 2)
-    with pytest.raises(InputError, match="received 8"):
-        as_published.fourier_overlap_chance(8)
+    with pytest.raises(InputError, match="received 0"):
+        as_published.embedding_r2(normal(13, 3), 0)
+    for p in (8, 1):
+        with pytest.raises(InputError, match=f"received {p}"):
+            as_published.fourier_overlap_chance(p)
 
 
 def keys(seed=0, prompts=3, pos=6, scale=1.0):
@@ -133,11 +175,21 @@ def slow_published_gap(K, mask, head):
     return float((values[0] - values[1]) / (values[0] + 1e-8))
 
 
-@pytest.mark.parametrize("scale", [0.01, 0.3, 10])
-def test_the_key_gap_agrees_with_the_published_steps_one_by_one(scale):
-    K, mask = keys(scale=scale)
+@given(st.integers(0, 2**31), st.sampled_from([0.01, 0.3, 10]))
+@settings(max_examples=15, deadline=None)
+def test_the_key_gap_agrees_with_the_published_steps_one_by_one(seed, scale):
+    K, mask = keys(seed, scale=scale)
     expected = [slow_published_gap(K, mask, head) for head in range(2)]
     assert as_published.key_gap(K, mask).tolist() == pytest.approx(expected, abs=1e-9)
+    order = torch.randperm(6, generator=rng(seed))
+    moved = as_published.key_gap(K[:, :, order] @ random_rotation(4, rng(seed)) + 9, mask[:, order])
+    assert moved.tolist() == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_the_published_key_gap_needs_two_positions(count):
+    K, _ = keys(prompts=1)
+    assert as_published.key_gap(K, torch.arange(6)[None] < count).isnan().all() == (count < 2)
 
 
 @given(st.integers(0, 2**31))

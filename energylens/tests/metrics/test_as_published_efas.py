@@ -74,11 +74,69 @@ def test_agrees_with_the_published_loop(seed, n_tokens):
     )
 
 
-def test_the_difference_is_numpys():
-    energy = normal(9)
-    assert published.position_difference(energy).tolist() == pytest.approx(
-        np.gradient(energy.numpy()).tolist()
-    )
+@given(SEEDS, st.integers(2, 12), st.floats(-100, 100))
+@settings(max_examples=25, deadline=None)
+def test_the_difference_is_numpys_knows_no_origin_and_turns_round_with_the_text(seed, n_tokens, scale):
+    energy = normal(n_tokens, seed=seed)
+    difference = published.position_difference(energy)
+    assert difference.tolist() == pytest.approx(np.gradient(energy.numpy()).tolist())
+    turned = published.position_difference(scale * energy.flip(0) + 5)
+    assert torch.allclose(turned, -scale * difference.flip(0), atol=1e-9)
+    assert published.position_difference(energy.float()).dtype == torch.float64
+
+
+ALIGNMENTS = st.lists(st.floats(-1, 1) | st.just(math.nan), max_size=40)
+
+
+@given(ALIGNMENTS, st.integers(0, 30))
+@settings(max_examples=40, deadline=None)
+def test_kept_are_the_largest_above_the_threshold_once_and_again(values, most):
+    kept = published.kept(torch.tensor(values, dtype=torch.float64), most).tolist()
+    expected = sorted((v for v in values if abs(v) > 0.1), key=lambda v: -abs(v))[:most]
+    assert kept == expected
+    assert published.kept(torch.tensor(kept, dtype=torch.float64), most).tolist() == kept
+
+
+def test_of_one_text_at_most_twenty_are_kept():
+    assert len(published.kept(torch.linspace(0.2, 0.9, 30))) == 20
+
+
+@given(st.lists(st.lists(st.floats(-1, 1), max_size=9), max_size=5))
+@settings(max_examples=40, deadline=None)
+def test_the_level_is_that_of_numpy_whatever_the_signs_and_the_texts(texts):
+    pooled = np.abs([value for text in texts for value in text])
+    level = published.level([torch.tensor(text, dtype=torch.float32) for text in texts])
+    assert level.n_alignments == len(pooled)
+    if len(pooled):
+        expected = (pooled.mean(), np.percentile(pooled, 95), pooled.max())
+        assert level[1:] == pytest.approx(expected, abs=1e-6)
+        turned = published.level([-torch.tensor(text) for text in reversed(texts) if text])
+        assert level == pytest.approx(turned)
+
+
+@given(SEEDS, st.floats(0.01, 100), st.floats(-100, 100))
+@settings(max_examples=25, deadline=None)
+def test_scores_and_information_know_no_units(seed, scale, shift):
+    energy, acts = normal(12, seed=seed), features(12, seed, d_sae=20, active=4)
+    scores, bits = published.scores(energy, acts), published.mutual_information_bits(energy, acts)
+    moved = scale * energy + shift, acts / scale
+    assert torch.allclose(published.scores(*moved), scores, atol=1e-7, equal_nan=True)
+    assert torch.allclose(published.scores(-energy, acts), -scores, atol=1e-9, equal_nan=True)
+    assert torch.allclose(published.mutual_information_bits(energy, acts / scale), bits, atol=1e-9)
+    assert scores[~scores.isnan()].abs().max() <= 1
+    assert (bits >= -1e-12).all()
+    assert (bits <= math.log2(5)).all()
+
+
+@given(SEEDS, st.integers(3, 30))
+@settings(max_examples=25, deadline=None)
+def test_the_best_token_reaches_more_than_the_mean_square_and_at_most_one(seed, n_tokens):
+    best = published.best_one_token(n_tokens, 7, rng(seed))
+    assert best.shape == (7,)
+    assert best.dtype == torch.float64
+    assert torch.equal(best, published.best_one_token(n_tokens, 7, rng(seed)))
+    assert (best >= 1 / math.sqrt(n_tokens - 1) - 1e-12).all()
+    assert (best <= 1 + 1e-12).all()
 
 
 def test_what_is_kept_and_how_it_is_summed_up():

@@ -97,6 +97,45 @@ def test_a_constant_or_missing_value_has_no_correlation_and_no_warning(correlati
         assert math.isnan(correlation(torch.full((9,), 1 / 3), normal(9).float()))
 
 
+@given(st.lists(st.floats(-1e6, 1e6) | st.just(math.inf) | st.just(-math.inf), max_size=12), SEEDS)
+@settings(max_examples=30, deadline=None)
+def test_ranks_are_scipys_follow_the_order_and_take_infinities(values, seed):
+    x, order = torch.tensor(values, dtype=torch.float64), torch.randperm(len(values), generator=rng(seed))
+    found = ranks(x)
+    assert found.tolist() == stats.rankdata(values).tolist()
+    assert torch.equal(ranks(x[order]), found[order])
+    assert torch.equal(ranks(-x), len(values) + 1 - found)
+    assert torch.equal(ranks(found), found)
+    assert float(found.sum()) == len(values) * (len(values) + 1) / 2
+
+
+@given(SEEDS, st.integers(2, 9), st.integers(0, 4))
+@settings(max_examples=20, deadline=None)
+def test_correlations_are_symmetric_bounded_and_those_of_each_row(seed, n, draws):
+    x, y = normal(n, seed=seed), normal(draws, n, seed=seed + 1)
+    found = correlations(x, y)
+    assert found.tolist() == pytest.approx([pearson(row, x) for row in y], nan_ok=True)
+    assert (found.abs() <= 1).all()
+    assert correlations(x, torch.stack([x, -x, 1e-8 * x + 1])).tolist() == pytest.approx([1, -1, 1])
+    order = torch.randperm(n, generator=rng(seed))
+    assert torch.allclose(correlations(x[order], y[:, order]), found, atol=1e-12)
+
+
+@pytest.mark.parametrize("bad", [math.inf, -math.inf])
+def test_an_infinite_value_has_no_correlation_and_a_rank(bad):
+    x, y = two_tables()
+    spoilt = x.index_fill(0, torch.tensor(3), bad)
+    assert math.isnan(pearson(spoilt, y))
+    assert spearman(spoilt, y) == spearman(x.index_fill(0, torch.tensor(3), 1e9 * (1 if bad > 0 else -1)), y)
+
+
+@pytest.mark.parametrize(("dtype", "wave"), [(torch.float32, 1e-5), (torch.float64, 1e-11)])
+def test_a_wave_on_a_constant_correlates_unless_it_is_no_more_than_rounding(dtype, wave):
+    shape = torch.tensor([1.0, -1, 1, -1, -1, 1], dtype=torch.float64)
+    assert pearson((1 + wave * shape).to(dtype), shape.to(dtype)) == pytest.approx(1, abs=0.05)
+    assert math.isnan(pearson((1 + wave / 1000 * shape).to(dtype), shape.to(dtype)))
+
+
 def test_correlations_of_rows_are_those_of_each_row_constant_rows_left_out():
     x, y = normal(9), normal(4, 9, seed=1)
     y[2] = 0.1
@@ -132,6 +171,33 @@ def test_within_group_correlation_is_that_of_residuals_on_group_indicators(seed)
     # A shift per group, however large, changes nothing.
     shifted = within_group_correlation(x + 100 * groups, y, groups)
     assert shifted == pytest.approx(expected, abs=1e-9)
+
+
+@given(SEEDS, st.integers(1, 12), st.integers(1, 5))
+@settings(max_examples=20, deadline=None)
+def test_taking_group_means_away_is_done_once_and_asks_no_names(seed, n, n_groups):
+    groups, x = torch.randint(n_groups, (n,), generator=rng(seed)), normal(n, seed=seed)
+    left = within_groups(x, groups)
+    assert torch.equal(within_groups(x, 7 - 3 * groups).isnan(), left.isnan())
+    if left.isnan().any():
+        assert left.isnan().all()
+        assert len(groups.unique()) == n or n == 1
+        return
+    for group in groups.unique():
+        assert float(left[groups == group].sum()) == pytest.approx(0, abs=1e-12)
+    assert torch.allclose(within_groups(left, groups), left, atol=1e-12)
+    assert torch.allclose(within_groups(x, 7 - 3 * groups), left, atol=1e-12)
+    one = within_groups(x, torch.zeros_like(groups))
+    assert torch.allclose(one, x - x.mean(), atol=1e-12)
+
+
+@given(SEEDS, st.lists(st.integers(-3, 3), min_size=1, max_size=12), st.integers(1, 5))
+@settings(max_examples=20, deadline=None)
+def test_permutations_within_any_groups_move_each_index_at_home(seed, groups, n):
+    groups = torch.tensor(groups)
+    drawn = permuted_within(groups, rng(seed), n)
+    assert torch.equal(drawn.sort(1).values, torch.arange(len(groups)).expand(n, -1))
+    assert torch.equal(groups[drawn], groups.expand(n, -1))
 
 
 def test_nothing_is_left_of_what_depends_on_the_group_alone():
@@ -220,6 +286,38 @@ def test_cuts_of_one_class_equal_scores_or_missing_scores_are_undefined():
         assert math.isnan(measure(scores, torch.zeros_like(labels)))
         assert math.isnan(measure(scores.index_fill(0, torch.tensor(0), math.nan), labels))
     assert math.isnan(youden_cut(torch.ones_like(scores), labels))
+
+
+@given(SEEDS, st.floats(0.01, 100))
+@settings(max_examples=30, deadline=None)
+def test_group_ratio_is_that_of_the_means_in_any_unit_and_order(seed, unit):
+    values, (scores, _) = normal(20, seed=seed).exp(), classes(seed)
+    cut = float(scores[0])
+    low = [float(v) for v, s in zip(values, scores, strict=True) if s <= cut]
+    high = [float(v) for v, s in zip(values, scores, strict=True) if s > cut]
+    expected = np.mean(low) / np.mean(high) if high else math.nan
+    assert group_ratio(values, scores, cut) == pytest.approx(expected, nan_ok=True)
+    order = torch.randperm(20, generator=rng(seed))
+    moved = group_ratio(unit * values[order], 2 * scores[order] + 1, 2 * cut + 1)
+    assert moved == pytest.approx(expected, nan_ok=True)
+
+
+@given(SEEDS)
+@settings(max_examples=30, deadline=None)
+def test_cuts_do_not_depend_on_the_order_and_follow_monotone_maps(seed):
+    scores, labels = classes(seed)
+    order, cut = torch.randperm(20, generator=rng(seed)), youden_cut(scores, labels)
+    assert youden_cut(scores[order], labels[order]) == pytest.approx(cut, nan_ok=True)
+    assert auroc(scores[order], labels[order]) == auroc(scores, labels)
+    assert auroc(scores.exp(), labels) == auroc(scores, labels)
+    called, again = scores <= cut, scores.exp() <= youden_cut(scores.exp(), labels)
+    assert torch.equal(called, again)
+
+
+def test_infinite_scores_have_no_cut_and_still_an_order():
+    scores, labels = floats(-math.inf, 1, 2, math.inf), torch.tensor([True, True, False, False])
+    assert math.isnan(youden_cut(scores, labels))
+    assert auroc(scores, labels) == 1
 
 
 def test_group_ratio_of_known_groups():
@@ -352,26 +450,41 @@ def test_a_useless_column_gains_nothing_and_no_base_counts_as_less_than_nothing(
     assert gain < 0.1
 
 
-def test_cross_validated_gain_agrees_with_a_loop_over_folds():
+@given(SEEDS, st.floats(0.01, 100), st.integers(2, 6))
+@settings(max_examples=8, deadline=None)
+def test_cross_validated_gain_agrees_with_a_loop_over_folds_and_knows_no_units(seed, unit, folds):
     from sklearn.model_selection import KFold
 
-    base, extra, noise = gain_data(40)
+    base, extra, noise = gain_data(40, seed)
     y = 0.5 * base[:, 0] + extra[:, 0] + noise
 
     def slow(columns):
         errors = 0.0
-        for fit, left_out in KFold(5, shuffle=True, random_state=3).split(y):
+        for fit, left_out in KFold(folds, shuffle=True, random_state=3).split(y):
             one = torch.cat([columns, torch.ones(len(columns), 1, dtype=torch.float64)], dim=1)
             solved = torch.linalg.lstsq(one[fit], y[fit, None]).solution
             errors += float(((one[left_out] @ solved)[:, 0] - y[left_out]).square().sum())
         return 1 - errors / float((y - y.mean()).square().sum())
 
     expected = slow(torch.cat([base, extra], dim=1)) - max(slow(base), 0)
-    assert cross_validated_gain(y, base, extra, seed=3) == pytest.approx(expected, abs=1e-9)
+    assert cross_validated_gain(y, base, extra, seed=3, folds=folds) == pytest.approx(expected, abs=1e-9)
+    moved = cross_validated_gain(7 - unit * y, unit * base + 1, 5 - extra, seed=3, folds=folds)
+    assert moved == pytest.approx(expected, abs=1e-7)
+
+
+def test_five_folds_unless_said_otherwise():
+    base, extra, noise = gain_data(30)
+    five = cross_validated_gain(noise, base, extra, seed=3, folds=5)
+    assert cross_validated_gain(noise, base, extra, seed=3) == five
+    assert cross_validated_gain(noise, base, extra, seed=3, folds=6) != five
+    assert cross_validated_gain(noise, base, extra, seed=4) != five
 
 
 def test_cross_validated_gain_without_an_answer():
     base, extra, _ = gain_data(10)
     assert math.isnan(cross_validated_gain(torch.ones(10), base, extra, seed=0))
-    with pytest.raises(InputError, match="n = 3"):
-        cross_validated_gain(torch.randn(3), base[:3], extra[:3], seed=0)
+    with pytest.raises(InputError, match="5 folds need 2 to n = 3"):
+        cross_validated_gain(torch.arange(3.0), base[:3], extra[:3], seed=0)
+    with pytest.raises(InputError, match="1 folds"):
+        cross_validated_gain(torch.arange(10.0), base, extra, seed=0, folds=1)
+    assert math.isfinite(cross_validated_gain(torch.arange(10.0) ** 2, base, extra, seed=0, folds=10))

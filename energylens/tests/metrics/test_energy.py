@@ -6,7 +6,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jaxtyping import TypeCheckError
 from scipy.stats import chisquare
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -24,41 +23,20 @@ from energylens.metrics.energy import (
     free_energy,
     redrawn_targets,
 )
-from energylens.metrics.lens import LayerNorm, Lens, Translator
-from energylens.metrics.tuned_lens import fit_translator
+from energylens.metrics.lens import Lens, Translator
+from energylens.tests.metrics.helpers import (
+    D_MODEL,
+    D_VOCAB,
+    REFUSED,
+    SEEDS,
+    layer_norm,
+    make_lens,
+    normal,
+    rng,
+    tokens,
+)
 
-SEEDS = st.integers(0, 2**32 - 1)
-D_MODEL, D_VOCAB = 6, 11
-REFUSED = (InputError, TypeCheckError)  # the declared shapes are checked only in tests
 LENS_ENERGIES = ["gold", "argmax", "contrast", "free", "tuned-gold", "tuned-free"]
-
-
-def rng(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
-def normal(*shape, seed=0):
-    return torch.randn(*shape, dtype=torch.float64, generator=rng(seed))
-
-
-def tokens(*shape, seed=0):
-    return torch.randint(D_VOCAB, shape, generator=rng(seed))
-
-
-def layer_norm(seed=0, eps=1e-2):
-    return LayerNorm(1 + normal(D_MODEL, seed=seed + 1) / 3, normal(D_MODEL, seed=seed + 2) / 3, eps)
-
-
-def make_lens(seed=0, norm=True, tuned=False):
-    """A float64 lens; its columns of W_U are far from centred, and eps is large enough to be seen."""
-    W_U = normal(D_MODEL, D_VOCAB, seed=seed) + normal(D_MODEL, 1, seed=seed + 3)
-    A, b = normal(D_MODEL, D_MODEL, seed=seed + 5) / 3, normal(D_MODEL, seed=seed + 6)
-    return Lens(
-        layer_norm(seed) if norm else None,
-        W_U,
-        normal(D_VOCAB, seed=seed + 4),
-        Translator(A, b) if tuned else None,
-    )
 
 
 def inputs(seed=0, shape=(3, 4), norm=True, keys="causal"):
@@ -256,6 +234,9 @@ def test_the_gold_gradient_vanishes_in_expectation_over_the_lens(seed, norm, tun
     torch.testing.assert_close((-E).exp().sum(1), torch.ones(3, dtype=torch.float64))
     mean = torch.einsum("ny,nyd->nd", (-E).exp(), gradient)
     assert float(mean.abs().max()) < 1e-12 * float(gradient.abs().max())
+    top, by_top = argmax_energy(lens, x)
+    torch.testing.assert_close(top, E.min(1).values)
+    torch.testing.assert_close(by_top, gradient[range(3), E.argmin(1)])
     free, by_free = free_energy(lens, x)
     torch.testing.assert_close(free, -E.mean(1))
     torch.testing.assert_close(by_free, -gradient.mean(1))
@@ -425,6 +406,19 @@ def test_redrawn_targets_do_not_depend_on_chunks_or_the_global_generator():
     assert not torch.equal(redrawn_targets(lens, x, rng(8)), first)
 
 
+@settings(max_examples=15, deadline=None)
+@given(seed=SEEDS, shape=st.sampled_from([(), (1,), (2, 3), (0,)]), at_once=st.integers(1, 9))
+def test_redrawn_targets_are_the_inverse_of_the_distribution_at_one_uniform_number_each(seed, shape, at_once):
+    lens, x = make_lens(seed), normal(*shape, D_MODEL, seed=seed + 20)
+    drawn = redrawn_targets(lens, x, rng(seed), at_once)
+    assert drawn.shape == shape
+    uniform = torch.rand(math.prod(shape), dtype=torch.float64, generator=rng(seed)).reshape(shape)
+    upto = lens.logits(x).softmax(-1).cumsum(-1)
+    assert torch.equal(drawn, (upto < uniform[..., None]).sum(-1))
+    shifted = dataclasses.replace(lens, b_U=lens.b_U + 50)
+    assert torch.equal(redrawn_targets(shifted, x, rng(seed)), drawn)
+
+
 def test_redrawn_targets_never_have_probability_zero(monkeypatch):
     lens = Lens(None, torch.eye(3), torch.tensor([0.0, -1e4, -1e4]))
     assert not redrawn_targets(lens, torch.zeros(1000, 3), rng()).any()
@@ -466,97 +460,6 @@ def test_memory_is_bounded_by_tokens_at_once():
     assert largest.numel == heads.numel() > 16 * 8
 
 
-def fit(lens, x, x_final, steps=400, lr=0.05, batch=64, seed=0):
-    return fit_translator(x, x_final, lens, steps=steps, lr=lr, batch=batch, generator=rng(seed))
-
-
-def test_an_affine_map_to_the_final_residual_is_recovered():
-    """Without a norm, and with more tokens than dimensions, the logits determine the translator."""
-    lens, x = make_lens(norm=False), normal(400, D_MODEL, seed=1)
-    A, b = normal(D_MODEL, D_MODEL, seed=2) / 4, normal(D_MODEL, seed=3) / 2
-    found = fit(lens, x, x + x @ A.mT + b, steps=1500)
-    torch.testing.assert_close(found.A, A, rtol=0, atol=1e-3)
-    torch.testing.assert_close(found.b, b, rtol=0, atol=1e-3)
-    assert found.curve[0] > 0.3
-    assert found.curve[-1] < 1e-6
-    # And not its transpose, which is the same map only for a symmetric A.
-    assert float((found.A - A.mT).abs().max()) > 0.1
-
-
-def test_under_a_norm_what_the_lens_reads_is_recovered():
-    lens, x = make_lens(), normal(400, D_MODEL, seed=1)
-    final = x + x @ normal(D_MODEL, D_MODEL, seed=2).mT / 4 + normal(D_MODEL, seed=3) / 2
-    found = fit(lens, x, final, steps=800, lr=0.02)
-    tuned = dataclasses.replace(lens, translator=Translator(found.A, found.b))
-    torch.testing.assert_close(tuned.logits(x).softmax(-1), lens.logits(final).softmax(-1), rtol=0, atol=1e-3)
-
-
-def mean_kl(lens, translator, x, x_final):
-    tuned = dataclasses.replace(lens, translator=translator)
-    log_p, final = tuned.logits(x).log_softmax(-1), lens.logits(x_final).log_softmax(-1)
-    return float(functional.kl_div(log_p, final, log_target=True, reduction="batchmean"))
-
-
-@settings(max_examples=10, deadline=None)
-@given(seed=SEEDS, lr=st.sampled_from([1e-3, 0.1, 30.0]), steps=st.sampled_from([1, 3, 40]))
-def test_never_worse_than_the_logit_lens_on_the_training_tokens(seed, lr, steps):
-    lens, x = make_lens(seed), normal(83, D_MODEL, seed=seed + 1)
-    x_final = x + normal(83, D_MODEL, seed=seed + 2)
-    found = fit(lens, x, x_final, steps=steps, lr=lr, batch=16, seed=seed)
-    reached, before = mean_kl(lens, Translator(found.A, found.b), x, x_final), mean_kl(lens, None, x, x_final)
-    assert len(found.curve) == min(steps, 4) + 1
-    assert float(found.curve[0]) == pytest.approx(before)
-    assert float(found.curve.min()) == pytest.approx(reached)
-    assert reached <= before
-
-
-def test_the_translator_is_that_of_the_lowest_point_of_the_curve():
-    lens, x = make_lens(2), normal(83, D_MODEL, seed=3)
-    x_final = x + 0.1 * normal(83, D_MODEL, seed=4)
-    found = fit(lens, x, x_final, steps=4, lr=0.01, batch=16, seed=2)
-    assert int(found.curve.argmin()) == 1
-    assert mean_kl(lens, Translator(found.A, found.b), x, x_final) == pytest.approx(float(found.curve[1]))
-
-
-def test_a_step_too_large_falls_back_to_the_logit_lens_and_the_curve_says_so():
-    lens, x = make_lens(), normal(80, D_MODEL, seed=1)
-    found = fit(lens, x, x + 0.01 * normal(80, D_MODEL, seed=2), steps=4, lr=30.0)
-    assert (found.curve[1:] > found.curve[0]).all()
-    assert not found.A.any()
-    assert not found.b.any()
-
-
-def test_at_the_last_layer_the_translator_stays_zero():
-    x = normal(50, D_MODEL, seed=1)
-    found = fit(make_lens(), x, x, steps=5)
-    assert found.curve.tolist() == [0] * 5
-    assert not found.A.any()
-
-
-def test_the_fit_is_a_function_of_its_generator_and_leaves_its_inputs_alone():
-    lens, x = make_lens(), normal(50, D_MODEL, seed=1)
-    x_final, before = x + normal(50, D_MODEL, seed=2), x.clone()
-    first, again, other = (fit(lens, x, x_final, steps=8, batch=8, seed=seed) for seed in (0, 0, 1))
-    assert torch.equal(first.A, again.A)
-    assert not torch.equal(first.A, other.A)
-    assert torch.equal(x, before)
-    assert lens.translator is None
-
-
-def test_the_first_step_follows_the_gradient_of_the_kl():
-    """By autograd: Adam's first step is lr times the sign of the gradient."""
-    lens, x = make_lens(), normal(50, D_MODEL, seed=1)
-    x_final = x + normal(50, D_MODEL, seed=2)
-    A, b = (torch.zeros(shape, dtype=torch.float64, requires_grad=True) for shape in ((6, 6), (6,)))
-    rows = torch.randint(50, (30,), generator=rng(5))
-    log_p = dataclasses.replace(lens, translator=Translator(A, b)).logits(x[rows]).log_softmax(-1)
-    target = lens.logits(x_final[rows]).softmax(-1)
-    functional.kl_div(log_p, target, reduction="batchmean").backward()
-    found = fit(lens, x, x_final, steps=1, lr=1e-3, batch=30, seed=5)
-    assert torch.equal(found.A.sign(), -A.grad.sign())
-    assert torch.equal(found.b.sign(), -b.grad.sign())
-
-
 def test_the_table_holds_every_energy_once():
     assert list(ENERGIES) == [*LENS_ENERGIES[:4], *LENS_ENERGIES[4:], "attention"]
     assert all(name == energy.name and energy.says for name, energy in ENERGIES.items())
@@ -568,10 +471,23 @@ def test_the_table_holds_every_energy_once():
         ENERGIES["new"] = ENERGIES["gold"]
 
 
+@settings(max_examples=10, deadline=None)
+@given(energies=st.permutations(list(ENERGIES.values())))
+def test_a_table_keeps_its_order_and_each_energy_what_it_was_given(energies):
+    table = energy_table(energies)
+    assert list(table.values()) == energies
+    assert all(isinstance(energy, Energy) for energy in table.values())
+    assert [energy.wrt for energy in energies] == [
+        ("q", "k") if energy.name == "attention" else ("x",) for energy in energies
+    ]
+
+
 def test_missing_and_swapped_inputs_are_named():
     given = inputs()
     with pytest.raises(InputError, match=r"'contrast' needs targets, rivals, which"):
         ENERGIES["contrast"].compute(EnergyInputs(x=given.x, lens=given.lens))
+    with pytest.raises(InputError, match="'attention' needs q, k, beta, keys, which"):
+        ENERGIES["attention"].compute(EnergyInputs())
     with pytest.raises(InputError, match="tuned_lens must have a translator"):
         EnergyInputs(tuned_lens=given.lens)
     with pytest.raises(InputError, match="lens must have no translator"):
@@ -605,25 +521,6 @@ def test_no_token_at_once_is_refused(at_once):
                 energy.compute(given, at_once)
 
 
-def test_a_lens_that_does_not_fit_together_is_refused():
-    lens = make_lens()
-    half = lens.W_U.half(), lens.b_U.half()
-    for made, message in [
-        (lambda: Lens(None, *half), "float32 or float64, W_U received torch.float16"),
-        (lambda: Lens(None, lens.W_U, lens.b_U[1:]), "b_U"),
-        (lambda: Lens(None, lens.W_U, lens.b_U.float()), "b_U must be torch.float64"),
-        (lambda: Lens(None, lens.W_U / 0, lens.b_U), "W_U .* NaN or infinity"),
-        (lambda: dataclasses.replace(lens, norm=layer_norm(eps=0.0)), "eps must be positive, received 0.0"),
-        (lambda: Lens(LayerNorm(lens.b_U, lens.b_U, 1e-5), lens.W_U, lens.b_U), "gain"),
-        (
-            lambda: dataclasses.replace(lens, translator=Translator(lens.W_U[:, :6], lens.b_U)),
-            "A",
-        ),
-    ]:
-        with pytest.raises(REFUSED, match=message):
-            made()
-
-
 def test_attention_inputs_that_fit_nothing_are_refused():
     q = normal(2, 5, 3)
     for k, beta, keys, message in [
@@ -638,22 +535,6 @@ def test_attention_inputs_that_fit_nothing_are_refused():
             attention_energy(q, k, beta, keys)
     with pytest.raises(InputError, match="sees no other"):
         attention_energy(q[:, :1], q[:, :1], 1.0, "others")
-
-
-def test_fits_that_cannot_be_made_are_refused():
-    lens, x = make_lens(), normal(20, D_MODEL, seed=1)
-    for changed, message in [
-        (dict(lens=make_lens(tuned=True)), "already has a translator"),
-        (dict(x_final=x[:5]), "x_final"),
-        (dict(x=x[:0], x_final=x[:0]), "nothing to fit: 0 tokens"),
-        (dict(steps=0), "steps=0"),
-        (dict(lr=-1.0), "lr=-1.0"),
-        (dict(batch=0), "batch=0"),
-        (dict(x_final=x / 0), "x_final .* NaN or infinity"),
-        (dict(lens=make_lens(norm=False), lr=1e308), "the KL over 20 training tokens is (nan|inf)"),
-    ]:
-        with pytest.raises(REFUSED, match=message):
-            fit(**{"lens": lens, "x": x, "x_final": x.flip(0), "steps": 4, "batch": 8, **changed})
 
 
 def test_a_gradient_without_the_target_is_rejected(monkeypatch):

@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import log_softmax
 
 from energylens.errors import InputError
 from energylens.metrics.fourier import (
@@ -29,7 +30,7 @@ from energylens.metrics.fourier import (
     w_l_residual,
     worst_mlp_fve,
 )
-from energylens.metrics.stability import random_rotation, unit_rows
+from energylens.metrics.stability import chance_max_abs_cos, random_rotation, unit_rows
 
 P = 13
 A, B = (grid.flatten().double() for grid in torch.meshgrid(torch.arange(P), torch.arange(P), indexing="ij"))
@@ -90,6 +91,43 @@ def test_power_is_that_of_the_basis_and_ignores_shifts_and_rotations(seed, shift
     assert torch.allclose(frequency_power((W.flip(0) if flip else W).mT, dim=1), power)
 
 
+@given(st.integers(1, 60), st.integers(0, 500))
+@settings(max_examples=15, deadline=None)
+def test_the_basis_of_any_odd_p_is_orthonormal_and_turns_under_a_shift(half, shift):
+    """A shift of x turns each (cos, sin) pair by w_k shift and leaves the constant alone."""
+    p = 2 * half + 1
+    basis = fourier_basis(p)
+    assert torch.allclose(basis @ basis.mT, torch.eye(p, dtype=torch.float64), atol=1e-12)
+    turn = basis @ basis.roll(shift, 1).mT
+    angles = torch.arange(1, half + 1).double() * (2 * math.pi * (shift % p) / p)
+    assert torch.allclose(turn.diagonal()[1::2], angles.cos(), atol=1e-10)
+    assert torch.allclose(turn.diagonal(1)[1::2], -angles.sin(), atol=1e-10)
+    assert float(turn[0, 0]) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("p", [-3, 0, 1, 2, 8])
+def test_other_p_have_no_basis(p):
+    with pytest.raises(InputError, match=f"received {p}"):
+        fourier_basis(p)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_weights_that_are_no_numbers_have_no_power(bad):
+    W = normal(P, 3)
+    W[4, 1] = bad
+    for dim, weights in ((0, W), (-2, W), (1, W.mT), (-1, W.mT)):
+        with pytest.raises(InputError, match="NaN or infinite"):
+            frequency_power(weights, dim)
+
+
+def test_power_along_either_axis_counted_from_either_end():
+    W = normal(P, 3)
+    assert torch.equal(frequency_power(W, -2), frequency_power(W, 0))
+    assert torch.equal(frequency_power(W.mT, -1), frequency_power(W.mT, 1))
+    with pytest.raises(InputError, match="received 12"):
+        frequency_power(normal(12, 3), 0)
+
+
 def test_multiplying_the_tokens_permutes_the_frequencies():
     W = normal(P, 4)
     permuted = W[(torch.arange(P) * 3) % P]
@@ -106,6 +144,49 @@ def test_embedding_r2_of_a_pure_embedding_is_one_and_counts_distinct_frequencies
     equal = waves.mT @ torch.linalg.qr(normal(128, 10)).Q.mT
     assert embedding_r2(equal, top=2) == pytest.approx(0.4)
     assert embedding_r2(normal(P, 3), top=6) == pytest.approx(1)
+
+
+@given(st.integers(0, 2**31), st.integers(1, 6), st.floats(0.01, 100), st.integers(0, P))
+@settings(max_examples=20, deadline=None)
+def test_embedding_r2_is_the_share_of_the_strongest_and_knows_no_coordinates(seed, top, scale, shift):
+    W_E = normal(P, 4, seed=seed)
+    power = frequency_power(W_E, 0).sort(descending=True).values
+    found = embedding_r2(W_E, top)
+    assert found == pytest.approx(float(power[:top].sum() / power.sum()))
+    moved = scale * W_E.roll(shift, 0) @ random_rotation(4, rng(seed)) - 3
+    assert embedding_r2(moved, top) == pytest.approx(found, abs=1e-9)
+    assert top / 6 - 1e-12 <= found <= 1 + 1e-12
+
+
+@given(st.integers(2, 30), st.integers(1, 50))
+@settings(max_examples=10, deadline=None)
+def test_chance_grows_with_the_frequencies_selected_and_falls_to_their_share_in_many_dimensions(
+    half, d_model
+):
+    p = 2 * half + 1
+    levels = [embedding_r2_chance(p, d_model, top) for top in (1, half - 1, half)]
+    assert levels == sorted(levels)
+    assert levels[-1] == pytest.approx(1)
+    assert 1 / half < levels[0] <= 1
+    assert embedding_r2_chance(p, 4 * d_model, 1) < levels[0]
+
+
+def test_five_frequencies_unless_said_otherwise():
+    W_E = normal(P, 4)
+    assert embedding_r2(W_E) == embedding_r2(W_E, 5) < embedding_r2(W_E, 6)
+    assert embedding_r2_chance(P, 4) == embedding_r2_chance(P, 4, 5)
+    for measure in (lambda top: embedding_r2(W_E, top), lambda top: embedding_r2_chance(P, 4, top)):
+        for top in (0, 7):
+            with pytest.raises(InputError, match=f"{top} frequencies asked for, but there are 6"):
+                measure(top)
+
+
+def test_an_embedding_that_varies_by_more_than_rounding_has_frequencies():
+    varying = 1 + 1e-12 * wave(torch.cos, 3, C)[:, None]
+    assert embedding_r2(varying, top=1) == pytest.approx(1, abs=0.01)
+    assert embedding_r2((1 + 1e-5 * wave(torch.cos, 3, C)[:, None]).float(), top=1) > 0.9
+    with pytest.raises(InputError, match="does not vary"):
+        embedding_r2((1 + 1e-8 * wave(torch.cos, 3, C)[:, None]).float())
 
 
 def test_embedding_r2_of_random_embeddings_is_the_chance_level():
@@ -127,6 +208,66 @@ def test_key_frequencies_and_residual_of_the_algorithm_itself():
     assert w_l_residual(W_L, [2]) == pytest.approx(math.sqrt(0.5))
     assert w_l_residual(W_L, []) == 1
     assert key_frequencies(normal(512, 113)) == []
+
+
+@given(st.integers(0, 2**31), st.floats(0.01, 100), st.sampled_from([0.05, 0.15, 0.2]))
+@settings(max_examples=20, deadline=None)
+def test_key_frequencies_know_no_unit_no_constant_and_no_order_of_neurons(seed, scale, share):
+    W_L = normal(4, P, seed=seed)
+    found, power = key_frequencies(W_L, share), frequency_power(W_L, 1)
+    assert found == [k for k in range(1, 7) if power[k - 1] > share * power.sum()]
+    turned = scale * random_rotation(4, rng(seed)) @ W_L.roll(3, 1) + normal(4, 1, seed=seed)
+    assert key_frequencies(turned, share) == found
+    assert key_frequencies(W_L) == key_frequencies(W_L, 0.05)
+    assert set(key_frequencies(W_L, 0.2)) <= set(key_frequencies(W_L, 0.05))
+
+
+@given(st.integers(0, 2**31), st.sets(st.integers(1, 6)))
+@settings(max_examples=20, deadline=None)
+def test_the_residual_is_what_the_basis_leaves_and_falls_with_every_frequency(seed, frequencies):
+    W_L, chosen = normal(4, P, seed=seed), sorted(frequencies)
+    power = frequency_power(W_L, 1)
+    expected = 1 - float(power[[k - 1 for k in chosen]].sum() / W_L.square().sum())
+    found = w_l_residual(W_L, chosen)
+    assert found == pytest.approx(math.sqrt(expected), abs=1e-9)
+    turned = -5 * random_rotation(4, rng(seed)) @ W_L.roll(2, 1)
+    assert w_l_residual(turned, chosen[::-1]) == pytest.approx(found, abs=1e-9)
+    assert w_l_residual(W_L, chosen[1:]) >= found - 1e-12
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=9), st.data())
+@settings(max_examples=30, deadline=None)
+def test_the_strongest_left_are_the_first_of_a_sort(power, data):
+    exclude = data.draw(st.sets(st.integers(1, len(power))))
+    left = [k for k in range(1, len(power) + 1) if k not in exclude]
+    if not left:
+        return
+    size = data.draw(st.integers(1, len(left)))
+    found = strongest_frequencies(torch.tensor(power, dtype=torch.float32), size, exclude)
+    assert found == sorted(sorted(left, key=lambda k: (-power[k - 1], k))[:size])
+
+
+@given(st.integers(1, 9), st.data())
+@settings(max_examples=30, deadline=None)
+def test_random_sets_are_distinct_ascending_allowed_and_a_function_of_the_seed(half, data):
+    exclude = data.draw(st.sets(st.integers(1, half), max_size=half - 1))
+    size = data.draw(st.integers(1, half - len(exclude)))
+    seed, p = data.draw(st.integers(0, 99)), 2 * half + 1
+    sets = random_frequency_sets(p, size, 5, exclude, seed)
+    assert len(sets) == 5
+    for chosen in sets:
+        assert chosen == sorted(set(chosen))
+        assert len(chosen) == size
+        assert set(chosen) <= set(range(1, half + 1)) - exclude
+    assert sets == random_frequency_sets(p, size, 5, exclude, seed)
+    assert random_frequency_sets(p, size, 5, exclude) == random_frequency_sets(p, size, 5, exclude, 0)
+
+
+def test_random_sets_are_uniform():
+    sets = random_frequency_sets(P, 2, draws=3000, seed=5)
+    counts = [sets.count([i, j]) for i in range(1, 7) for j in range(i + 1, 7)]
+    assert len(counts) == 15
+    assert max(abs(count - 200) for count in counts) < 5 * math.sqrt(200)
 
 
 def test_frequency_sets_select_from_what_is_left():
@@ -154,6 +295,22 @@ def test_mlp_fve_is_one_for_the_algorithm_itself_and_falls_with_noise():
     assert math.isnan(worst_mlp_fve(neurons, W_L, []))
     assert mlp_fve(torch.full_like(neurons, 0.1), W_L, [2]).isnan().all()
     assert math.isnan(worst_mlp_fve(torch.full_like(neurons, 0.1).float(), W_L.float(), [2]))
+
+
+@given(st.integers(0, 2**31), st.floats(0.01, 100))
+@settings(max_examples=10, deadline=None)
+def test_mlp_fve_is_a_share_that_knows_no_units_and_no_order_of_neurons(seed, scale):
+    neurons, W_L = normal(P * P, 4, seed=seed), normal(4, P, seed=seed + 1)
+    found = mlp_fve(neurons, W_L, [1, 4, 6])
+    assert found.shape == (3, 2)
+    assert ((found >= 0) & (found <= 1)).all()
+    rotation = random_rotation(4, rng(seed))
+    moved = mlp_fve((scale * neurons + 5) @ rotation, -rotation.mT @ W_L + normal(4, 1), [6, 1, 4])
+    assert torch.allclose(moved[[1, 2, 0]], found, atol=1e-9)
+    # Exchanging a and b changes no sum.
+    exchanged = neurons.unflatten(0, (P, P)).transpose(0, 1).flatten(0, 1)
+    assert torch.allclose(mlp_fve(exchanged, W_L, [1, 4, 6]), found, atol=1e-9)
+    assert worst_mlp_fve(neurons, W_L, [1, 4, 6]) == float(found.min())
 
 
 def test_mlp_fve_agrees_with_regressions():
@@ -193,6 +350,23 @@ def test_logit_fve_of_the_algorithm_and_of_what_softmax_ignores():
     assert math.isnan(logit_fve(logits, []))
     assert math.isnan(logit_fve(torch.full_like(logits, 0.1), [2]))
     assert logit_fve(logits.float(), [2, 5]) == pytest.approx(1, abs=1e-6)
+
+
+@given(st.integers(0, 2**31), st.floats(0.01, 100), st.sets(st.integers(1, 6), min_size=1))
+@settings(max_examples=10, deadline=None)
+def test_logit_shares_add_up_to_one_at_most_and_know_no_units(seed, scale, frequencies):
+    """Nor the mean of an input or of an output, nor which summand came first, nor a shift of a with one of c."""
+    logits = normal(P * P, P, seed=seed) + 0.1 * circuit()[0] @ circuit()[1]
+    shares, chosen = logit_shares(logits), sorted(frequencies)
+    assert (shares >= 0).all()
+    assert float(shares.sum()) <= 1
+    assert logit_fve(logits, chosen) == pytest.approx(float(shares[[k - 1 for k in chosen]].sum()))
+    moved = -scale * logits + normal(P * P, 1, seed=seed) + normal(1, P, seed=seed)
+    assert torch.allclose(logit_shares(moved), shares, atol=1e-9)
+    grid = logits.unflatten(0, (P, P))
+    assert torch.allclose(logit_shares(grid.transpose(0, 1).flatten(0, 1)), shares, atol=1e-9)
+    shifted = grid.roll((2, 3), (0, 2)).roll(1, 1).flatten(0, 1)
+    assert torch.allclose(logit_shares(shifted), shares, atol=1e-9)
 
 
 def test_logit_fve_agrees_with_a_regression_over_all_triples():
@@ -258,6 +432,16 @@ def test_a_circuit_needs_its_frequencies_and_no_others():
         assert loss_nats(excluded_logits(logits, chosen), LABELS) == pytest.approx(full, abs=0.05)
 
 
+@given(st.integers(0, 2**31), st.integers(1, 9), st.integers(1, 7), st.floats(-100, 100))
+@settings(max_examples=20, deadline=None)
+def test_loss_is_scipys_and_knows_no_shift_and_no_order(seed, rows, p, shift):
+    logits, labels = 5 * normal(rows, p, seed=seed), torch.randint(p, (rows,), generator=rng(seed))
+    expected = -log_softmax(logits.numpy(), axis=1)[range(rows), labels].mean()
+    assert loss_nats(logits, labels) == pytest.approx(expected)
+    assert loss_nats((logits + shift).flip(0), labels.flip(0).int()) == pytest.approx(expected)
+    assert loss_nats(torch.zeros(rows, p), labels) == pytest.approx(math.log(p))
+
+
 def test_loss_is_in_nats_and_keeps_its_digits_when_it_is_tiny():
     assert loss_nats(torch.zeros(4, 7), torch.tensor([0, 1, 2, 3])) == pytest.approx(math.log(7))
     sure = torch.zeros(1, 3)
@@ -303,6 +487,40 @@ def test_one_frequency_ignores_scale_offset_and_translations_of_the_grid(seed, s
     other, same = one_frequency_fve(scale * moved + offset)
     assert torch.allclose(fve, other, atol=1e-9)
     assert torch.equal(frequency, same)
+
+
+@given(st.integers(0, 2**31), st.floats(0.01, 100))
+@settings(max_examples=10, deadline=None)
+def test_decoder_directions_have_no_length_sign_or_order_and_the_stream_no_origin(seed, scale):
+    x, decoder = normal(P * P, 4, seed=seed), normal(3, 4, seed=seed + 1)
+    fve, frequency = decoder_one_frequency(x, decoder)
+    reference, same = one_frequency_fve(x @ decoder.mT)
+    assert torch.allclose(fve, reference, atol=1e-9)
+    assert torch.equal(frequency, same)
+    rotation = random_rotation(4, rng(seed))
+    turned, other = decoder_one_frequency(scale * x @ rotation + 7, -scale * decoder.flip(0) @ rotation)
+    assert torch.allclose(turned.flip(0), fve, atol=1e-9)
+    assert torch.equal(other.flip(0), frequency)
+    assert ((fve > 0) & (fve <= 1)).all()
+
+
+@given(st.lists(st.floats(0, 1) | st.just(math.nan), min_size=1, max_size=20), st.floats(0, 1))
+@settings(max_examples=30, deadline=None)
+def test_the_share_of_columns_counts_those_above_the_threshold(fve, threshold):
+    found = one_frequency_share(torch.tensor(fve, dtype=torch.float64), threshold)
+    assert found == pytest.approx(sum(value > threshold for value in fve) / len(fve))
+    assert one_frequency_share(torch.tensor([0.85, 0.86], dtype=torch.float64)) == 0.5
+
+
+@given(st.integers(0, 2**31))
+@settings(max_examples=20, deadline=None)
+def test_shuffling_moves_whole_rows_by_its_generator(seed):
+    acts = torch.arange(20.0)[:, None] * torch.tensor([1.0, -1.0])
+    shuffled = shuffled_grid(acts, rng(seed))
+    assert torch.equal(shuffled, shuffled_grid(acts, rng(seed)))
+    assert torch.equal(shuffled[:, 0], -shuffled[:, 1])
+    assert sorted(shuffled[:, 0].tolist()) == acts[:, 0].tolist()
+    assert shuffled[:, 0].tolist() != acts[:, 0].tolist()
 
 
 def test_shuffling_the_grid_destroys_frequencies_and_nothing_else():
@@ -357,6 +575,29 @@ def test_overlap_of_directions_made_of_the_embedding_is_one():
     pure = torch.stack([wave(torch.cos, 3, C), wave(torch.sin, 3, C)], dim=1) @ normal(2, 40)
     latents, two = unit_rows(normal(50, 40)), unit_rows(fourier_basis(P)[5:7] @ pure)
     assert fourier_overlap(latents, pure) == pytest.approx(float((latents @ two.mT).abs().amax(1).mean()))
+
+
+@given(st.integers(0, 2**31), st.floats(0.01, 100))
+@settings(max_examples=15, deadline=None)
+def test_overlap_is_a_cosine_that_knows_no_lengths_signs_coordinates_or_mean_embedding(seed, scale):
+    W_E, latents = normal(P, 5, seed=seed), normal(6, 5, seed=seed + 1)
+    found, rotation = fourier_overlap(latents, W_E), random_rotation(5, rng(seed))
+    assert 0 <= found <= 1
+    moved = fourier_overlap(-scale * latents.flip(0) @ rotation, scale * W_E @ rotation + 4)
+    assert moved == pytest.approx(found, abs=1e-9)
+    directions = unit_rows(fourier_basis(P)[1:] @ W_E)
+    slow = [max(abs(float(u @ v)) for v in directions) for u in unit_rows(latents)]
+    assert found == pytest.approx(sum(slow) / 6)
+
+
+@given(st.integers(0, 2**31))
+@settings(max_examples=10, deadline=None)
+def test_overlap_chance_lies_between_one_candidate_and_the_isotropic_level(seed):
+    W_E = normal(P, 5, seed=seed)
+    chance = fourier_overlap_chance(W_E, rng(seed), draws=500)
+    assert chance_max_abs_cos(1, 5) < chance < chance_max_abs_cos(12, 5) + 0.03
+    assert chance == fourier_overlap_chance(W_E, rng(seed), draws=500)
+    assert chance != fourier_overlap_chance(W_E, rng(seed), draws=501)
 
 
 # --- refusals

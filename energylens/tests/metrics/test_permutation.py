@@ -86,6 +86,34 @@ def test_the_table_agrees_with_moving_the_activations(monkeypatch, entries):
     assert torch.allclose(null, slow_null(acts, gradients, W_dec, permutations), atol=1e-10)
 
 
+@given(SEEDS, st.integers(2, 6), st.integers(1, 5), st.integers(1, 4))
+@settings(max_examples=15, deadline=None)
+def test_the_null_is_a_correlation_without_units_that_turns_with_the_decoder(seed, n, positions, d_model):
+    acts, gradients, W_dec = documents(seed, n, positions, latents=3, d_model=d_model)
+    permutations = torch.cat([torch.arange(n)[None], document_permutations(n, 4, rng(seed))])
+    null = document_null(acts, gradients, W_dec, permutations)
+    assert torch.allclose(null, slow_null(acts, gradients, W_dec, permutations), atol=1e-9, equal_nan=True)
+    scale, shift = normal(2, 3, seed=seed).exp()
+    moved = document_null(
+        scale * acts + shift, 7 * gradients + normal(d_model, seed=seed), W_dec, permutations
+    )
+    assert torch.allclose(moved, null, atol=1e-7, equal_nan=True)
+    turned = document_null(acts, gradients, -W_dec, permutations)
+    assert torch.allclose(turned, -null, atol=1e-12, equal_nan=True)
+    assert (null[~null.isnan()].abs() <= 1).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_activations_that_vary_by_more_than_rounding_have_a_null_and_others_have_none(dtype):
+    acts, gradients, W_dec = documents(latents=2)
+    eps, permutations = torch.finfo(dtype).eps, document_permutations(8, 5, rng())
+    acts[..., 0] = 1 + 100 * eps * normal(8, 11)
+    acts[..., 1] = 1 + 0.1 * eps * normal(8, 11)
+    for statistic in (document_null, document_t):
+        found = statistic(acts.to(dtype), gradients.to(dtype), W_dec.to(dtype), permutations)
+        assert found.isnan().all(0).tolist() == [False, True]
+
+
 def test_the_table_in_float32_rounds_by_less_than_a_tie():
     data, permutations = documents(dtype=torch.float32), document_permutations(8, 20, rng())
     exact = slow_null(*(each.double() for each in data), permutations)
@@ -273,6 +301,25 @@ def test_max_t_agrees_with_a_loop_and_orders_latents_by_size(seed):
     assert (p[order].diff() >= 0).all()
 
 
+@given(SEEDS, st.integers(1, 5), st.integers(1, 9))
+@settings(max_examples=20, deadline=None)
+def test_max_t_knows_no_order_and_no_sign_and_stays_within_its_steps(seed, latents, draws):
+    observed, null = normal(latents, seed=seed), normal(draws, latents, seed=seed + 1)
+    p, order = max_t_p(observed, null), torch.randperm(latents, generator=rng(seed))
+    assert torch.equal(max_t_p(observed[order], -null[:, order].flip(0)), p[order])
+    steps = p * (draws + 1)
+    assert torch.allclose(steps, steps.round())
+    assert (steps >= 1 - 1e-9).all()
+    assert (p <= 1).all()
+    assert p.dtype == max_t_p(observed.float(), null.float()).dtype == torch.float64
+
+
+def test_values_within_rounding_are_ties_and_others_are_not():
+    null = torch.tensor([[1.0], [0.5]], dtype=torch.float64)
+    assert max_t_p(torch.tensor([1 + 9e-7]).double(), null).tolist() == [2 / 3]
+    assert max_t_p(torch.tensor([1 + 2e-6], dtype=torch.float64), null).tolist() == [1 / 3]
+
+
 def test_max_t_by_hand():
     """Largest of the three draws: 3, 5, 1. Beyond all is 1/4, between is 2/4, and ties count against."""
     null = torch.tensor([[3.0, -1, 0], [0, -5, 2], [1, 1, 1]], dtype=torch.float64)
@@ -320,3 +367,6 @@ def test_input_without_an_answer_is_refused_by_name():
         max_t_p(observed, null)
     with pytest.raises(InputError, match="got 1 and 5"):
         document_permutations(1, 5, rng())
+    with pytest.raises(InputError, match="got 2 and 0"):
+        document_permutations(2, 0, rng())
+    assert document_permutations(2, 1, rng()).shape == (1, 2)

@@ -1,3 +1,4 @@
+import math
 from itertools import pairwise
 
 import pytest
@@ -8,6 +9,7 @@ from sklearn.metrics import r2_score
 
 from energylens.errors import InputError
 from energylens.metrics.reconstruction import ExplainedVariance, dead_fraction, explained_variance, fvu, l0
+from energylens.metrics.stability import random_rotation
 
 
 def sample(seed=0, n=300, d=7):
@@ -40,6 +42,45 @@ def test_any_batching_and_any_shift_give_the_same_number(cuts, shift):
     for low, high in pairwise(edges):
         fitter.update(x[low:high] + shift, x_hat[low:high] + shift)
     assert fitter.compute() == pytest.approx(explained_variance(x, x_hat), abs=1e-9)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 20), st.integers(1, 5), st.floats(0.01, 100))
+@settings(max_examples=25, deadline=None)
+def test_explained_variance_is_sklearns_and_knows_no_units_order_or_coordinates(seed, n, d, scale):
+    x, x_hat = (part.double() for part in sample(seed, n, d))
+    found = explained_variance(x, x_hat)
+    assert found == pytest.approx(r2_score(x, x_hat, multioutput="variance_weighted"), abs=1e-9)
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+    rotation = random_rotation(d, torch.Generator().manual_seed(seed))
+    moved = [-scale * part[order] @ rotation + 5 for part in (x, x_hat)]
+    assert explained_variance(*moved) == pytest.approx(found, abs=1e-8)
+    assert fvu(x, x_hat) == pytest.approx(1 - found)
+    assert fvu(x, x_hat) >= 0
+    assert fvu(x, x) == 0
+    # Twice the error is four times the unexplained variance.
+    assert fvu(x, x + 2 * (x_hat - x)) == pytest.approx(4 * fvu(x, x_hat))
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_number_that_is_none_is_refused_and_leaves_the_sums_as_they_were(bad, place):
+    fitter, data = ExplainedVariance(), list(sample())
+    fitter.update(*data)
+    before = fitter.compute()
+    data[place] = data[place].clone()
+    data[place][3, 2] = bad
+    with pytest.raises(InputError, match="NaN or infinite"):
+        fitter.update(*data)
+    assert (fitter.compute(), fitter.n) == (before, 300)
+
+
+def test_one_row_or_equal_rows_have_no_variance_and_the_least_of_one_has():
+    with pytest.raises(InputError, match="1 rows that do not vary"):
+        explained_variance(torch.ones(1, 3), torch.zeros(1, 3))
+    varying = 1 + 1e-11 * torch.tensor([[1.0], [-1.0]], dtype=torch.float64)
+    assert explained_variance(varying, varying) == 1
+    with pytest.raises(InputError, match="2 rows that do not vary"):
+        explained_variance(1 + 1e-13 * (varying - 1) / 1e-11, varying)
 
 
 def test_the_usual_mistakes_give_another_number():
@@ -83,5 +124,7 @@ def test_undefined_values_are_refused():
         ExplainedVariance().compute()
     with pytest.raises(InputError, match="NaN"):
         explained_variance(x, x_hat * torch.nan)
-    with pytest.raises(InputError, match=r"\(0, 3\)"):
-        l0(torch.empty(0, 3))
+    for measure in (l0, dead_fraction):
+        for shape in ((0, 3), (3, 0)):
+            with pytest.raises(InputError, match=rf"\({shape[0]}, {shape[1]}\)"):
+                measure(torch.empty(shape))

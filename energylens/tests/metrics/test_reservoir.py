@@ -192,6 +192,36 @@ def test_scale_of_activation_and_gradient_do_not_matter_nor_which_other_latents_
     assert torch.equal(mutual_information(sample, W_dec, [4, 2], seed=0), plain[[4, 2]])
 
 
+@given(SEEDS, st.integers(20, 60))
+@settings(max_examples=6, deadline=None)
+def test_mutual_information_knows_no_unit_sign_or_order_of_latents_and_is_a_share(seed, tokens):
+    sample, W_dec = sampled(tokens, d_sae=3, density=0.5, seed=seed)
+    found = mutual_information(sample, W_dec, [0, 1, 2], seed=0, least=5)
+    assert (found.isnan() | (found >= 0)).all()
+    moved = TokenSample(-2 * sample.latent_acts.flip(1), 4 * sample.gradients, tokens)
+    turned = mutual_information(moved, W_dec.flip(0), [2, 0, 1], seed=0, least=5)
+    assert torch.allclose(turned, found[[0, 2, 1]], atol=1e-6, equal_nan=True)
+    counts = (sample.latent_acts != 0).sum(0)
+    assert found.isnan().tolist() == [min(int(c), tokens - int(c)) < 5 for c in counts]
+
+
+@given(SEEDS, st.integers(2, 12))
+@settings(max_examples=15, deadline=None)
+def test_spearman_is_scipys_and_bounded_for_any_number_of_tokens(seed, tokens):
+    sample, W_dec = sampled(tokens, seed=seed, density=0.7)
+    found, g = spearman(sample, W_dec), -(sample.gradients @ W_dec.mT)
+    for f, value in enumerate(found.tolist()):
+        a = sample.latent_acts[:, f]
+        expected = math.nan if (a == a[0]).all() else stats.spearmanr(a, g[:, f]).statistic
+        assert value == pytest.approx(expected, abs=1e-9, nan_ok=True)
+    assert (found.isnan() | (found.abs() <= 1 + 1e-12)).all()
+
+
+def test_one_token_has_no_rank_correlation():
+    sample, W_dec = sampled(tokens=1, density=1.0)
+    assert spearman(sample, W_dec).isnan().all()
+
+
 @pytest.mark.parametrize(
     ("count", "defined"), [(0, False), (49, False), (50, True), (250, True), (251, False)]
 )

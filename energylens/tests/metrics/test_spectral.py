@@ -109,6 +109,65 @@ def test_every_definition_agrees_with_slow_loops(seed):
             assert float(GAPS[name].compute(inputs)[head]) == pytest.approx(expected, abs=1e-12), name
 
 
+@given(SEEDS, st.integers(1, 6), st.integers(1, 5), st.booleans())
+@settings(max_examples=20, deadline=None)
+def test_singular_values_are_numpys_turn_with_nothing_and_scale(seed, pos, d_head, centred):
+    K, mask = normal(pos, d_head, seed=seed), torch.rand(pos, generator=rng(seed)) < 0.7
+    rows = K[mask] - (K[mask].mean(0) if centred and mask.any() else 0)
+    expected = [*np.linalg.svd(rows.numpy(), compute_uv=False), 0.0, 0.0][:2] if mask.any() else [0.0, 0.0]
+    found = key_singular_values(K, mask, centred)
+    assert found.tolist() == pytest.approx(expected, abs=1e-9)
+    assert found[0] >= found[1] >= 0
+    moved = 3 * (K + (5 if centred else 0)) @ random_rotation(d_head, rng(seed))
+    assert key_singular_values(moved, mask, centred).tolist() == pytest.approx((3 * found).tolist(), abs=1e-8)
+    gap = key_gap(K, mask, centred)
+    assert gap.isnan() or 0 <= gap <= 1
+
+
+@given(SEEDS, st.floats(1e-3, 1e3))
+@settings(max_examples=20, deadline=None)
+def test_gaps_of_matrices_turn_with_no_order_and_know_no_unit_or_side(seed, scale):
+    """Singular values are those of the transpose; queries and keys may be ordered each in their own way."""
+    pattern, everywhere = causal_pattern(2, 6, seed=seed), everything(6)
+    found = pattern_gap(pattern, everywhere)
+    assert ((found >= 0) & (found <= 1)).all()
+    rows, columns = (torch.randperm(6, generator=rng(seed + i)) for i in (0, 1))
+    assert torch.allclose(pattern_gap(scale * pattern.mT, everywhere), found, atol=1e-9)
+    assert torch.allclose(pattern_gap(pattern[:, rows][..., columns], everywhere), found, atol=1e-9)
+    W_Q, W_K, rotation = normal(7, 3, seed=seed), normal(7, 3, seed=seed + 1), random_rotation(7, rng(seed))
+    core = core_gap(W_Q, W_K)
+    assert 0 <= core <= 1
+    assert core_gap(-scale * rotation @ W_K, rotation @ W_Q) == pytest.approx(float(core), abs=1e-9)
+    left, keys = normal(5, 3, seed=seed), normal(5, 3, seed=seed + 1)
+    score = score_gap(left, keys, everything(5))
+    assert 0 <= score <= 1
+    assert score_gap(-scale * left, scale * keys + 7, everything(5)) == pytest.approx(float(score), abs=1e-7)
+
+
+@given(SEEDS)
+@settings(max_examples=20, deadline=None)
+def test_ov_copying_is_a_share_with_a_sign_that_no_gauge_changes(seed):
+    inputs = layer(seed)
+    W_V, W_O, W_E, W_U = inputs.W_V, inputs.W_O, inputs.W_E, inputs.W_U
+    found = ov_copying(W_V, W_O, W_E, W_U)
+    assert (found.abs() <= 1 + 1e-12).all()
+    M = normal(4, 4, seed=seed) + 3 * torch.eye(4)
+    assert torch.allclose(ov_copying(W_V @ M, torch.linalg.inv(M) @ W_O, W_E, W_U), found, atol=1e-8)
+    assert torch.allclose(ov_copying(-3 * W_V, W_O, W_E, W_U), -found, atol=1e-9)
+    vocabulary, rotation = torch.randperm(11, generator=rng(seed)), random_rotation(9, rng(seed))
+    turned = (
+        rotation.mT @ W_V,
+        W_O @ rotation,
+        (W_E @ rotation)[vocabulary],
+        (rotation.mT @ W_U)[:, vocabulary],
+    )
+    assert torch.allclose(ov_copying(*turned), found, atol=1e-8)
+    full = W_E @ W_V @ W_O @ W_U
+    assert torch.allclose(
+        found * torch.linalg.eigvals(full).abs().sum(-1), full.diagonal(dim1=-2, dim2=-1).sum(-1)
+    )
+
+
 def test_key_gap_of_known_singular_values():
     K = with_singular_values([3, 2, 1], rows=10, columns=5)
     assert float(key_gap(K, everything(10), centred=True)) == pytest.approx(1 - 4 / 9)
@@ -199,10 +258,12 @@ def test_leading_axes_are_batches():
     )
 
 
-def test_pooling_puts_the_prompts_one_after_the_other():
-    k, mask = normal(3, 2, 4, 5), torch.rand(3, 4, generator=rng()) < 0.5
+@given(SEEDS, st.integers(1, 4), st.sampled_from([(), (2,), (2, 3)]), st.integers(1, 4))
+@settings(max_examples=15, deadline=None)
+def test_pooling_puts_the_prompts_one_after_the_other(seed, prompts, batch, pos):
+    k, mask = normal(prompts, *batch, pos, 5, seed=seed), torch.rand(prompts, pos, generator=rng(seed)) < 0.5
     tokens, counts = pooled(k, mask)
-    assert torch.equal(tokens, torch.cat(list(k), dim=1))
+    assert torch.equal(tokens, torch.cat(list(k), dim=len(batch)))
     assert torch.equal(counts, torch.cat(list(mask)))
 
 
@@ -278,6 +339,35 @@ def test_covariates_ignore_what_does_not_count_and_are_nan_without_anything():
     assert torch.equal(ov_output_norm(spoilt, inputs.W_O, inputs.mask), expected)
     assert ov_output_norm(inputs.q, inputs.W_O, nothing).isnan().all()
     assert attention_entropy(inputs.pattern, nothing).isnan().all()
+
+
+@given(SEEDS, st.floats(0.01, 100))
+@settings(max_examples=15, deadline=None)
+def test_entropy_is_bounded_asks_no_order_and_the_norm_follows_scale_and_no_rotation(seed, scale):
+    inputs = layer(seed)
+    entropies, order = attention_entropy(inputs.pattern, inputs.mask), torch.randperm(7, generator=rng(seed))
+    assert (entropies >= 0).all()
+    assert (entropies <= math.log(7)).all()
+    reordered = attention_entropy(inputs.pattern[..., order], inputs.mask)
+    assert torch.allclose(reordered, entropies)
+    norms, rotation = ov_output_norm(inputs.q, inputs.W_O, inputs.mask), random_rotation(9, rng(seed))
+    assert torch.allclose(
+        ov_output_norm(-scale * inputs.q, inputs.W_O @ rotation, inputs.mask), scale * norms
+    )
+    M = normal(4, 4, seed=seed) + 3 * torch.eye(4)
+    gauged = ov_output_norm(inputs.q @ M, torch.linalg.inv(M) @ inputs.W_O, inputs.mask)
+    assert torch.allclose(gauged, norms, rtol=1e-7)
+
+
+@given(SEEDS, st.lists(st.integers(2, 7), min_size=1, max_size=4))
+@settings(max_examples=20, deadline=None)
+def test_induction_scores_are_means_over_all_queries_whatever_the_order_of_prompts(seed, period):
+    pattern, period = causal_pattern(len(period), 1, 14, seed=seed), torch.tensor(period)
+    found = induction_score(pattern, period)
+    assert float(found) == pytest.approx(slow_induction(pattern, period))
+    order = torch.randperm(len(period), generator=rng(seed))
+    assert torch.allclose(induction_score(pattern[order], period[order]), found)
+    assert torch.allclose(induction_score(0.5 * pattern, period), 0.5 * found)
 
 
 def induction_pattern(n, period):
@@ -384,6 +474,27 @@ def test_a_definition_says_what_it_lacks():
     assert GAPS["c"].compute(HeadInputs(W_Q=normal(1, 4, 2), W_K=normal(1, 4, 2))).shape == (1,)
     with pytest.raises(InputError, match=r"'a-prime' needs q, mask"):
         GAPS["a-prime"].compute(HeadInputs(k=normal(1, 1, 4, 2)))
+
+
+@given(st.permutations(list(GAPS.values())))
+@settings(max_examples=10, deadline=None)
+def test_a_table_keeps_its_order_and_cannot_be_changed(gaps):
+    table = gap_table(gaps)
+    assert list(table.values()) == gaps
+    assert list(table) == [gap.name for gap in gaps]
+    with pytest.raises(TypeError):
+        table["new"] = gaps[0]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_direction_above_rounding_is_a_gap_and_one_below_is_none(dtype):
+    """The largest singular value against 8 rounding errors of the size of the numbers."""
+    eps = torch.finfo(dtype).eps
+    wave = torch.tensor([1.0, -1, 1, -1, 1, -1, 1, -1], dtype=torch.float64)[:, None]
+    for factor, defined in ((64, True), (1, False)):
+        K = (1 + factor * eps * wave).to(dtype)
+        assert key_gap(K, everything(8), centred=True).isnan() == (not defined)
+        assert score_gap(torch.ones_like(K), K, everything(8)).isnan() == (not defined)
 
 
 def test_definitions_given_twice_or_with_unknown_inputs_are_refused():

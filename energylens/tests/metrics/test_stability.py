@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import special_ortho_group
+from sklearn.metrics import jaccard_score
 
 from energylens.errors import InputError
 from energylens.metrics import stability
@@ -17,6 +18,7 @@ from energylens.metrics.stability import (
     ground_truth_mcc,
     jaccard,
     jaccard_chance,
+    matching,
     max_abs_cosines,
     mean_pairwise_jaccard,
     mmcs,
@@ -48,6 +50,56 @@ def slow_maxima(d1, d2):
         max(abs(float(a @ b)) / math.sqrt(float(a @ a) * float(b @ b)) for b in d2.double())
         for a in d1.double()
     ]
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 9), st.integers(1, 9), st.integers(1, 4), st.integers(1, 10))
+@settings(max_examples=20, deadline=None)
+def test_maxima_are_bounded_exchange_with_the_dictionaries_and_agree_with_loops(seed, n1, n2, d, block):
+    d1, d2 = two_dictionaries(seed, n1, d)[0], two_dictionaries(seed, n2, d)[1]
+    best1, best2 = max_abs_cosines(d1, d2, block)
+    assert best1.tolist() == pytest.approx(slow_maxima(d1, d2), abs=1e-6)
+    assert best2.tolist() == pytest.approx(slow_maxima(d2, d1), abs=1e-6)
+    for first, second in zip(max_abs_cosines(d2, d1, block), (best2, best1), strict=True):
+        assert torch.allclose(first, second, atol=1e-6)
+    assert float(best1.max()) <= 1 + 1e-6
+    assert float(best1.min()) >= 0
+    assert pwmcc(d1, d2) == pytest.approx(pwmcc(d2, d1), abs=1e-6)
+    assert d > 1 or torch.allclose(best1, torch.ones(n1))
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 6), st.integers(1, 4), st.floats(1e-3, 1e3))
+@settings(max_examples=20, deadline=None)
+def test_unit_rows_have_length_one_and_the_old_direction_whatever_the_precision(seed, n, d, scale):
+    rows = scale * torch.randn(n, d, dtype=torch.float64, generator=rng(seed))
+    found = unit_rows(rows)
+    assert torch.allclose(found.norm(dim=1), torch.ones(n, dtype=torch.float64))
+    assert torch.allclose(found * rows.norm(dim=1, keepdim=True), rows)
+    assert torch.allclose(unit_rows(found), found, atol=1e-15)
+    assert torch.allclose(unit_rows(-rows), -found)
+    assert unit_rows(rows.float()).dtype == torch.float32
+    assert unit_rows(rows.bfloat16()).dtype == torch.float32
+
+
+@pytest.mark.parametrize("bad", [0.0, math.nan, math.inf])
+def test_rows_without_a_direction_are_refused_by_place(bad):
+    rows = torch.ones(4, 2)
+    rows[2] = bad
+    with pytest.raises(InputError, match=rf"row 2 of \(4, 2\) has length {bad}, no direction"):
+        unit_rows(rows)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 5), st.integers(1, 5))
+@settings(max_examples=20, deadline=None)
+def test_a_matching_is_one_to_one_ascending_and_the_best(seed, n1, n2):
+    cosines = torch.rand(n1, n2, generator=rng(seed))
+    rows, columns = matching(cosines)
+    assert rows.tolist() == sorted(set(rows.tolist()))
+    assert len(set(columns.tolist())) == len(rows) == min(n1, n2)
+    small, large = (cosines, n2) if n1 <= n2 else (cosines.mT, n1)
+    best = max(
+        sum(float(small[i, j]) for i, j in enumerate(p)) for p in permutations(range(large), len(small))
+    )
+    assert float(cosines[rows, columns].sum()) == pytest.approx(best, abs=1e-5)
 
 
 @pytest.mark.parametrize("block", [1, 5, 7, 1024])
@@ -128,6 +180,31 @@ def test_shared_needs_the_same_counterpart_in_encoder_and_decoder_and_both_close
     assert shared_fraction(decoder, decoder.mT, -decoder, -decoder.mT) == 0
 
 
+@given(st.integers(0, 2**32 - 1), st.floats(0.01, 100), st.floats(-1, 1))
+@settings(max_examples=15, deadline=None)
+def test_the_shared_fraction_asks_no_order_length_or_coordinates_and_falls_with_the_threshold(seed, scale, t):
+    d1, d2 = two_dictionaries(seed)
+    e1, e2 = (each.mT for each in two_dictionaries(seed + 1))
+    found, order = shared_fraction(d1, e1, d2, e2, t), torch.randperm(12, generator=rng(seed))
+    rotation = torch.from_numpy(special_ortho_group.rvs(5, random_state=seed)).float()
+    moved = shared_fraction(
+        scale * d1[order] @ rotation, rotation.mT @ e1[:, order], d2 @ rotation, rotation.mT @ e2, t
+    )
+    assert moved == pytest.approx(found)
+    assert shared_fraction(d2, e2, d1, e1, t) == pytest.approx(found)
+    assert shared_fraction(d1, e1, d2, e2, min(t + 0.2, 1.0)) <= found
+    assert shared_fraction(d1, e1, d1[order], e1[:, order], 0.99) == 1
+    assert shared_fraction(d1, e1, d2, e2) == shared_fraction(d1, e1, d2, e2, 0.7)
+
+
+def test_a_cosine_at_the_threshold_is_not_above_it():
+    eye, tilted = torch.eye(2, dtype=torch.float64), torch.tensor([[1.0, 0.0], [0.6, 0.8]]).double()
+    close = float(unit_rows(tilted)[1, 1])
+    for threshold, shared in ((close, 0.5), (close - 1e-9, 1.0)):
+        assert shared_fraction(eye, eye, tilted, eye, threshold) == shared
+        assert shared_fraction(eye, eye, eye, tilted.mT, threshold) == shared
+
+
 @pytest.mark.parametrize(
     ("n", "d", "expected"),
     [(1024, 128, 0.2988), (1024, 80, 0.3739), (4096, 512, 0.1671), (128, 128, 0.2473)],
@@ -173,6 +250,40 @@ def test_excess_is_zero_at_chance_and_one_at_identity():
         excess(0.5, 1.0)
 
 
+@given(st.floats(-1, 1), st.floats(-1, 0.99))
+@settings(max_examples=30, deadline=None)
+def test_excess_is_linear_and_undone(measured, chance):
+    found = excess(measured, chance)
+    assert chance + found * (1 - chance) == pytest.approx(measured, abs=1e-9)
+    assert excess(chance, chance) == 0
+    assert excess(1.0, chance) == pytest.approx(1)
+    assert (found > 0) == (measured > chance)
+    for no_chance in (1.0, 1.5, math.nan):
+        with pytest.raises(InputError, match="must be below 1"):
+            excess(measured, no_chance)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 9), st.integers(1, 6))
+@settings(max_examples=20, deadline=None)
+def test_random_rows_and_rotations_are_of_length_one_and_a_function_of_their_generator(seed, n, d):
+    rows, rotation = random_unit_rows(n, d, rng(seed)), random_rotation(d, rng(seed))
+    assert rows.shape == (n, d)
+    assert rows.dtype == rotation.dtype == torch.float64
+    assert torch.allclose(rows.norm(dim=1), torch.ones(n, dtype=torch.float64))
+    assert torch.allclose(rotation @ rotation.mT, torch.eye(d, dtype=torch.float64), atol=1e-12)
+    assert torch.allclose(rotation.mT @ rotation, torch.eye(d, dtype=torch.float64), atol=1e-12)
+    torch.manual_seed(seed % 1000)  # the global generator plays no part
+    assert torch.equal(random_unit_rows(n, d, rng(seed)), rows)
+    assert torch.equal(random_rotation(d, rng(seed)), rotation)
+    assert d == 1 or not torch.equal(random_rotation(d, rng(seed + 1)), rotation)
+
+
+def test_random_rows_are_uniform_on_the_sphere():
+    rows = random_unit_rows(20000, 3, rng())
+    assert rows.mean(0).abs().max() < 5 / math.sqrt(3 * 20000)
+    assert (rows.mT @ rows / 20000 - torch.eye(3) / 3).abs().max() < 0.01
+
+
 def test_a_random_rotation_is_orthogonal_and_uniform():
     rotations = torch.stack([random_rotation(3, generator) for generator in [rng(2)] for _ in range(2000)])
     identity = torch.einsum("nij,nkj->nik", rotations, rotations)
@@ -214,6 +325,56 @@ def test_principal_directions_are_the_axes_by_variance():
     assert torch.allclose(axes, reference.abs(), atol=1e-8)
 
 
+def low_rank(seed, tokens=40, d=5, rank=3):
+    generator = rng(seed)
+    strengths = torch.tensor([4.0, 2.0, 1.0], dtype=torch.float64)[:rank]
+    axes = torch.linalg.qr(torch.randn(d, rank, dtype=torch.float64, generator=generator)).Q.mT
+    scores = torch.linalg.qr(centred(torch.randn(tokens, rank, dtype=torch.float64, generator=generator))).Q
+    return scores * strengths @ axes, axes, strengths
+
+
+def centred(x):
+    return x - x.mean(0)
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0.01, 100), st.floats(-50, 50))
+@settings(max_examples=15, deadline=None)
+def test_principal_axes_are_known_ones_whatever_the_unit_mean_and_order(seed, scale, shift):
+    x, axes, strengths = low_rank(seed)
+    moved = scale * x[torch.randperm(40, generator=rng(seed))] + shift
+    found = principal_directions(moved)
+    assert torch.allclose((found @ axes.mT).abs(), torch.eye(3, dtype=torch.float64), atol=1e-6)
+    rotation = torch.from_numpy(special_ortho_group.rvs(5, random_state=seed))
+    turned = principal_directions(x @ rotation)
+    assert torch.allclose((turned @ (axes @ rotation).mT).abs(), torch.eye(3, dtype=torch.float64), atol=1e-6)
+    shares = strengths.square() / strengths.square().sum()
+    expected = math.exp(-sum(float(p) * math.log(float(p)) for p in shares))
+    for same in (x, moved, x @ rotation):
+        assert effective_rank(same) == pytest.approx(expected, rel=1e-6)
+    assert 1 <= effective_rank(torch.rand(9, 4, generator=rng(seed))) <= 4
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 9), st.floats(0.01, 100))
+@settings(max_examples=15, deadline=None)
+def test_matched_rows_lie_in_the_span_and_know_no_unit_or_mean(seed, n, scale):
+    x, axes, _ = low_rank(seed)
+    rows = covariance_matched(x, n, rng(seed))
+    assert rows.shape == (n, 5)
+    assert torch.allclose(rows.norm(dim=1), torch.ones(n, dtype=torch.float64))
+    assert torch.allclose(rows @ axes.mT @ axes, rows, atol=1e-7)
+    moved = covariance_matched(scale * x + 9, n, rng(seed))
+    assert torch.allclose((moved @ axes.mT).abs(), (rows @ axes.mT).abs(), atol=1e-4)  # axes have no sign
+
+
+def test_two_tokens_have_one_axis_and_one_has_none():
+    two = torch.tensor([[1.0, 2.0, 3.0], [4.0, 6.0, 3.0]])
+    assert principal_directions(two).abs().tolist() == [pytest.approx([0.6, 0.8, 0.0])]
+    assert effective_rank(two) == pytest.approx(1)
+    for nothing in (two[:1], two[[0, 0]]):
+        with pytest.raises(InputError, match=r"\(., 3\) have no"):
+            effective_rank(nothing)
+
+
 def test_effective_rank_counts_equal_variances_and_ignores_the_mean():
     corners = torch.cat([torch.eye(6), -torch.eye(6)])
     assert effective_rank(corners + 30) == pytest.approx(6, abs=1e-5)
@@ -232,6 +393,53 @@ def test_jaccard_chance_is_the_mean_over_all_subsets(size):
     assert jaccard_chance(10, *size) == pytest.approx(mean, abs=1e-12)
 
 
+SETS = st.sets(st.integers(0, 9))
+
+
+@given(SETS, SETS)
+@settings(max_examples=40, deadline=None)
+def test_jaccard_is_symmetric_bounded_one_for_equals_and_sklearns(first, second):
+    found = jaccard(first, second)
+    assert found == pytest.approx(jaccard(second, first), nan_ok=True)
+    if first | second:
+        assert found == pytest.approx(
+            jaccard_score([i in first for i in range(10)], [i in second for i in range(10)])
+        )
+        assert (found == 1) == (first == second)
+        assert jaccard([*first, *first], sorted(second)) == found  # each element counts once
+    else:
+        assert math.isnan(found)
+    assert mean_pairwise_jaccard([first, second]) == pytest.approx(found, nan_ok=True)
+
+
+@given(st.lists(st.sets(st.integers(0, 9), min_size=1), min_size=2, max_size=5), st.randoms())
+@settings(max_examples=30, deadline=None)
+def test_the_mean_over_pairs_knows_no_order_and_takes_each_pair_once(sets, random):
+    found = mean_pairwise_jaccard(sets)
+    slow = [jaccard(a, b) for i, a in enumerate(sets) for b in sets[:i]]
+    assert found == pytest.approx(sum(slow) / len(slow))
+    assert mean_pairwise_jaccard(random.sample(sets, len(sets))) == pytest.approx(found)
+    assert mean_pairwise_jaccard([sets[0]] * 3) == 1
+
+
+@given(st.integers(1, 60), st.data())
+@settings(max_examples=30, deadline=None)
+def test_jaccard_chance_is_symmetric_bounded_and_grows_with_the_smaller_set(population, data):
+    a, b = sorted(data.draw(st.tuples(st.integers(0, population), st.integers(1, population))))
+    chance = jaccard_chance(population, a, b)
+    assert chance == pytest.approx(jaccard_chance(population, b, a))
+    assert 0 <= chance <= a / b + 1e-12
+    assert jaccard_chance(population, population, population) == pytest.approx(1)
+    assert jaccard_chance(population, b, population) == pytest.approx(b / population)
+    assert a == b or chance <= jaccard_chance(population, a + 1, b) + 1e-12
+
+
+@pytest.mark.parametrize("sizes", [(-1, 3), (3, -1), (11, 3), (3, 11), (0, 0)])
+def test_sizes_of_no_subsets_are_refused(sizes):
+    with pytest.raises(InputError, match="of sizes {} and {} of 10 elements".format(*sizes)):
+        jaccard_chance(10, *sizes)
+
+
 def test_jaccard_of_known_sets():
     assert jaccard([1, 2, 3], [2, 3, 4]) == 0.5
     assert math.isnan(jaccard([], []))
@@ -246,8 +454,9 @@ def test_values_without_a_meaning_are_refused_by_name():
         pwmcc(good, zero)
     with pytest.raises(InputError, match="nan"):
         pw_mcc(good * torch.nan, good)
-    with pytest.raises(InputError, match="d=1"):
-        chance_max_abs_cos(4, 1)
+    for n, d in ((4, 1), (0, 2)):
+        with pytest.raises(InputError, match=f"received n={n}, d={d}"):
+            chance_max_abs_cos(n, d)
     with pytest.raises(InputError, match="covariance"):
         covariance_matched(good, 2, rng())
     with pytest.raises(InputError, match="two sets"):
@@ -271,3 +480,11 @@ def test_corrupted_pwmcc_is_told_apart(corrupted):
     right = (sum(slow_maxima(d1, d2)) + sum(slow_maxima(d2, d1))) / 16
     assert stability.pwmcc(d1, d2) == pytest.approx(right, abs=1e-6)
     assert abs(corrupted(d1, d2) - right) > 1e-3
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_activations_that_are_not_finite_have_no_covariance(value):
+    x = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
+    x[2, 1] = value
+    with pytest.raises(InputError, match="no \\(finite\\) covariance"):
+        effective_rank(x)

@@ -10,8 +10,8 @@ from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
 from energylens.errors import InputError
-from energylens.stats import clopper_pearson, t_interval
-from energylens.stats.interval import binomial_bounds, t_quantile
+from energylens.stats import Interval, clopper_pearson, t_interval
+from energylens.stats.interval import CONFIDENCE, binomial_bounds, from_se, t_quantile
 
 SEEDS = st.lists(st.floats(-100, 100).map(lambda x: round(x, 6)), min_size=2, max_size=12)
 
@@ -41,9 +41,37 @@ def test_t_follows_shift_scale_and_ignores_order(values, shift, scale, random):
     np.testing.assert_allclose([moved.estimate, moved.low, moved.high], expected, rtol=1e-9, atol=1e-7)
 
 
-def test_one_value_says_nothing_about_the_spread():
-    found = t_interval([0.7])
-    assert (found.estimate, found.low, found.high, found.n) == (0.7, -math.inf, math.inf, 1)
+@given(st.floats(-1e6, 1e6), st.floats(0.5, 0.99))
+def test_one_value_says_nothing_about_the_spread(value, confidence):
+    found = t_interval([value], confidence)
+    assert found == Interval(value, -math.inf, math.inf, n=1, se=math.inf, df=0, confidence=confidence)
+
+
+def test_an_interval_is_a_linear_one_of_a_mean_at_90_percent_unless_said_otherwise():
+    plain = t_interval([1.0, 2.0])
+    assert (plain.confidence, plain.hits, plain.scale) == (CONFIDENCE, None, "linear")
+    assert Interval(1.0, 0.0, 2.0, 3, 0.1, 2) == Interval(
+        1.0, 0.0, 2.0, 3, 0.1, 2, CONFIDENCE, None, "linear"
+    )
+
+
+@given(st.floats(-10, 10), st.floats(0, 10), st.integers(2, 30), st.floats(0.5, 0.99))
+def test_an_interval_from_a_standard_error_is_symmetric_and_grows_with_its_parts(estimate, se, n, confidence):
+    found = from_se(estimate, se, n, confidence)
+    half = stats.t.ppf((1 + confidence) / 2, n - 1) * se
+    assert found.high - estimate == pytest.approx(half, rel=1e-8, abs=1e-12)
+    assert estimate - found.low == pytest.approx(half, rel=1e-8, abs=1e-12)
+    assert (found.estimate, found.n, found.se, found.df) == (estimate, n, se, n - 1)
+    assert found.confidence == confidence
+    wider = from_se(estimate, se, n, (1 + confidence) / 2)
+    assert wider.low <= found.low <= found.high <= wider.high
+
+
+@given(st.lists(st.integers(1, 200), min_size=1, max_size=5), st.floats(0.01, 0.99))
+def test_quantiles_agree_with_scipy_elementwise_and_fall_towards_the_normal(df, confidence):
+    found = t_quantile(df, confidence)
+    assert found.tolist() == pytest.approx(stats.t.ppf((1 + confidence) / 2, df).tolist(), rel=1e-7, abs=1e-9)
+    assert (found >= stats.norm.ppf((1 + confidence) / 2) - 1e-9).all()
 
 
 @given(st.floats(-1e6, 1e6), st.integers(2, 20))
@@ -102,8 +130,26 @@ def test_clopper_pearson_agrees_with_statsmodels(counts, confidence):
     found = clopper_pearson(hits, n, confidence)
     expected = proportion_confint(hits, n, alpha=1 - confidence, method="beta")
     np.testing.assert_allclose((found.low, found.high), expected, rtol=1e-8, atol=1e-12)
+    assert (found.n, found.hits, found.df, found.confidence) == (n, hits, None, confidence)
+    assert found.se == pytest.approx(np.std([1] * hits + [0] * (n - hits)) / math.sqrt(n))
     mirrored = clopper_pearson(n - hits, n, confidence)
     np.testing.assert_allclose((1 - mirrored.high, 1 - mirrored.low), expected, rtol=1e-8, atol=1e-10)
+
+
+@given(st.integers(1, 40).flatmap(lambda n: st.tuples(st.floats(0, n), st.just(n))), st.floats(0.5, 0.99))
+def test_binomial_bounds_of_any_share_hold_it_mirror_and_grow_with_it(counts, confidence):
+    hits, n = counts
+    low, high = binomial_bounds(hits, n, confidence)
+    assert 0 <= low <= hits / n + 1e-12
+    assert hits / n - 1e-12 <= high <= 1
+    mirrored_low, mirrored_high = binomial_bounds(n - hits, n, confidence)
+    assert (1 - mirrored_high, 1 - mirrored_low) == pytest.approx((float(low), float(high)), abs=1e-8)
+    further_low, further_high = binomial_bounds(min(hits + 0.5, n), n, confidence)
+    assert low <= further_low + 1e-12
+    assert high <= further_high + 1e-12
+    together = binomial_bounds([hits, 0, n], n, confidence)
+    assert (float(together[0][0]), float(together[1][0])) == (float(low), float(high))
+    assert (together[0][1], together[1][2]) == (0, 1)
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.3, 0.5, 0.9])
@@ -120,6 +166,19 @@ def test_clopper_pearson_covers_at_least_nominally(rate, n):
 def test_rates_need_counts(hits, n):
     with pytest.raises(InputError, match="hits"):
         clopper_pearson(hits, n)
+
+
+def test_bounds_of_single_precision_are_those_of_double():
+    hits, n = np.array([1.3, 2.7], dtype=np.float32), np.array([5.3, 9.1], dtype=np.float32)
+    np.testing.assert_array_equal(
+        binomial_bounds(hits, n, 0.9), binomial_bounds(hits.astype(float), n.astype(float), 0.9)
+    )
+
+
+def test_whole_numbers_of_any_type_are_counts():
+    found = clopper_pearson(np.int64(2), 5.0)
+    assert found == clopper_pearson(2, 5)
+    assert (type(found.hits), type(found.n)) == (int, int)
 
 
 def _coverage(trials: np.ndarray, half: float) -> float:

@@ -67,6 +67,25 @@ def test_equal_pairs_give_no_width():
     assert (found.low, found.estimate, found.high, found.se) == (0.3, 0.3, 0.3, 0.0)
 
 
+@given(st.floats(-1e6, 1e6), st.integers(3, 8), st.floats(0.5, 0.99))
+def test_equal_pairs_have_the_degrees_of_freedom_of_their_seeds(value, n, confidence):
+    found = jackknife_pairs(np.full((n, n), value), confidence)
+    assert (found.estimate, found.low, found.high, found.se) == (value, value, value, 0.0)
+    assert (found.n, found.df, found.confidence) == (n, n - 1, confidence)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float16, np.float32])
+def test_small_types_neither_wrap_around_nor_round(dtype):
+    pairs = np.array([[0, 250.3, 3.1], [250.3, 0, 7.7], [3.1, 7.7, 0]]).astype(dtype)
+    assert jackknife_pairs(pairs) == jackknife_pairs(pairs.astype(float))
+
+
+def test_pairs_that_differ_by_rounding_are_symmetric():
+    pairs = _random_pairs(4, 1)
+    rounded = pairs * (1 + 1e-12 * np.triu(np.ones((4, 4))))
+    assert jackknife_pairs(rounded).estimate == pytest.approx(jackknife_pairs(pairs).estimate)
+
+
 def test_two_seeds_make_one_pair_and_no_spread():
     found = jackknife_pairs([[1.0, 0.4], [0.4, 1.0]])
     assert (found.estimate, found.low, found.high, found.n) == (0.4, -math.inf, math.inf, 2)

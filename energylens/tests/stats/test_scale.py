@@ -10,6 +10,7 @@ from scipy import stats
 
 from energylens.errors import InputError
 from energylens.stats import (
+    Interval,
     fisher_z_interval,
     geometric_interval,
     one_sided_p,
@@ -140,6 +141,7 @@ def test_scales_are_monotone_and_undone_by_their_inverse(name, x):
     value = float(scale.back(x))
     assert scale.forward(value) == pytest.approx(x, abs=1e-9)
     assert scale.back(x + 0.01) > value
+    assert scale.forward(1).dtype == float
 
 
 # Simulated seeds, each a correlation over `m` heads from a bivariate normal. The standard error of a rate of .05 over
@@ -159,6 +161,54 @@ def miscoverage(values, truth):
     half = t_quantile(values.shape[1] - 1, 0.90) * values.std(axis=1, ddof=1) / math.sqrt(values.shape[1])
     centre = values.mean(axis=1)
     return np.array([np.mean(centre - half > truth), np.mean(centre + half < truth)])
+
+
+@given(st.sampled_from(sorted(SCALES)), st.lists(st.floats(0.01, 0.99), min_size=1, max_size=4))
+def test_values_are_carried_to_the_scale_of_the_interval_one_by_one(name, values):
+    forward = {"linear": float, "fisher z": math.atanh, "log": math.log}[name]
+    interval = Interval(0.5, 0.4, 0.6, 5, 0.1, 4, scale=name)
+    assert scaled(interval, *values) == pytest.approx(tuple(forward(value) for value in values))
+    assert all(type(value) is float for value in scaled(interval, *values))
+    assert scaled(interval) == ()
+
+
+@given(CORRELATIONS, RATIOS, st.floats(0.5, 0.99))
+def test_intervals_keep_their_level_and_name_their_scale(r, ratios, confidence):
+    for found, raw in (
+        (fisher_z_interval(r, confidence=confidence), np.arctanh(r)),
+        (geometric_interval(ratios, confidence), np.log(ratios)),
+    ):
+        on_scale = t_interval(raw, confidence)
+        assert (found.n, found.df, found.confidence) == (len(raw), len(raw) - 1, confidence)
+        assert found.se == pytest.approx(on_scale.se)
+        assert (
+            scaled(found, found.high)[0] == pytest.approx(on_scale.high, rel=1e-5, abs=1e-6)
+            or found.high == 1
+        )
+    assert fisher_z_interval(r).scale == "fisher z"
+    assert geometric_interval(ratios).scale == "log"
+
+
+@given(st.lists(st.tuples(st.floats(-1, 1), st.integers(5, 40)), min_size=1, max_size=6), st.booleans())
+def test_each_correlation_loses_the_bias_of_its_own_points_and_mirrors(seeds, ranks):
+    r, points = zip(*seeds, strict=True)
+    expected = []
+    for one, m in seeds:
+        limit = 1 - 6 / (m * (m * m - 1)) if ranks else LARGEST_R
+        expected.append(math.atanh(max(-limit, min(limit, one))) - one / (2 * (m - 1)))
+    found = fisher_z_interval(r, points, ranks=ranks)
+    assert found.estimate == pytest.approx(math.tanh(np.mean(expected)), abs=1e-9)
+    mirrored = fisher_z_interval([-one for one in r], points, ranks=ranks)
+    assert ends(mirrored) == pytest.approx(-ends(found)[[0, 2, 1]], abs=1e-9)
+
+
+def test_four_points_are_enough_and_ratios_too_large_for_a_float_are_no_warning():
+    assert fisher_z_interval([0.1, 0.2], [4, 4]).n == 2
+    with pytest.raises(InputError, match=r"at least 4 points, got points\[1\] = 3"):
+        fisher_z_interval([0.1, 0.2], [4, 3])
+    with pytest.raises(InputError, match=r"points must be finite, got points\[0\] = nan"):
+        fisher_z_interval([0.1, 0.2], [math.nan, 8])
+    assert geometric_interval([1e-300, 1e300]).high == math.inf
 
 
 @pytest.mark.parametrize("m", [8, 16])
