@@ -15,7 +15,7 @@ from energylens.harness.region import Region
 from energylens.harness.statistic import Mean, Statistic
 
 TIERS = ("cpu", "full", "pretrained", "gpu")
-_ID = re.compile(r"[a-z0-9]+(?:[.-][a-z0-9]+)*")
+_ID = re.compile(r"(?=.{1,100}\Z)[a-z0-9]+(?:[.-][a-z0-9]+)*")
 
 Body = TypeVar("Body", bound=Callable[..., Any])
 
@@ -59,6 +59,8 @@ class Claim:
             + ("" if self.conditional_on is None else f"; network seed {self.conditional_on}"),
             "nulls": ", ".join(sorted(null.declaration for null in self.nulls if null.qualifies)),
             "gates": ", ".join(sorted(f"{g.claim} on {g.on}" if g.on else g.claim for g in self.gates)),
+            **({"must fail": ", ".join(sorted(self.must_fail))} if self.must_fail else {}),
+            **({"competence": "seeds that fail are excluded"} if self.competence else {}),
         }
 
     @property
@@ -101,8 +103,8 @@ def claim(
     holds_when: the region in which the claim is true, or one region per named part (all must hold).
     models, seeds, variants: every combination is one pytest case; fixed and ordered before the first run.
     controls: nulls. gates: ids of claims that every seed must satisfy first. At least one of either.
-    statistic: how seeds become an estimate (`Mean`, `FisherZ`, `GeometricMean`, `HitRate`, `Pairs`), one for all
-        parts or by part.
+    statistic: how seeds become an estimate (`Mean`, `FisherZ`, `GeometricMean`, `HitRate`, `Pairs`, or your own
+        `Statistic`), one for all parts or by part.
     stated: "as stated" (the published threshold and setting) or "restated" (the strongest careful version).
     figure: what to draw of the `series` of its measurements.
     needs: function (lab, model, variant, seed) -> recipes to build ahead of the measurements.
@@ -221,14 +223,16 @@ def _validate(declared: Claim) -> None:
         part: region for part, region in declared.regions.items() if not isinstance(region, Region)
     }
     controls = [*(null for null in declared.nulls if null.qualifies), *declared.gates, *declared.must_fail]
-    wrong_statistics = [s for s in declared.statistics.values() if not hasattr(s, "summarise")]
+    members = ("describes", "summarise")
+    wrong_statistics = [s for s in declared.statistics.values() if not all(hasattr(s, m) for m in members)]
     names = [null.name for null in declared.nulls]
     checks = {
-        "an id is lower case words joined by '.' or '-'": _ID.fullmatch(declared.id),
+        "an id is lower case words joined by '.' or '-', at most 100 characters": _ID.fullmatch(declared.id),
         "a claim says something and names its source": declared.says.strip() and declared.source.strip(),
         f"holds_when needs regions (AtLeast, AtMost, Within, Equivalent), got {wrong_regions or 'none'}":
             declared.regions and not wrong_regions,
-        f"a statistic is Mean(), FisherZ(), GeometricMean(), HitRate() or Pairs(...), got {wrong_statistics}":
+        f"a statistic is Mean(), FisherZ(), GeometricMean(), HitRate(), Pairs(...) or has {members}, got "
+        f"{wrong_statistics}":
             not wrong_statistics,
         f"figure must be a Figure, got {declared.figure!r}": isinstance(declared.figure, Figure | None),
         "models is empty": declared.models,

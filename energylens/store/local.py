@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -95,12 +96,11 @@ class LocalFiles:
                     yield Folder(name, sum(sizes), path.stat().st_mtime)
 
     def require_writable(self, kind: str) -> None:
-        """Create and delete an empty file."""
+        """Create a file that has no name, so that a kill leaves nothing."""
         with self._explained("write"):
             (self._root / kind).mkdir(parents=True, exist_ok=True)
-            probe = self._root / kind / f".tmp-{uuid.uuid4().hex}"
-            probe.touch(exist_ok=False)
-            probe.unlink()
+            with tempfile.TemporaryFile(dir=self._root / kind):
+                pass
 
     @contextmanager
     def lock(self, key: str, patience_seconds: float) -> Iterator[bool]:

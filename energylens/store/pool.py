@@ -5,7 +5,6 @@ process that started them is gone, so that nothing trains on unattended.
 """
 
 import os
-import pickle
 import signal
 import threading
 import time
@@ -144,10 +143,14 @@ def _build_one(recipe: Recipe, store_url: str) -> Exception | None:
         # The pool's loop would swallow it. By now, locks are free and temporaries removed.
         os._exit(leaving.code if isinstance(leaving.code, int) else 1)
     except Exception as error:
-        error.add_note(f"In a worker process:\n{traceback.format_exc()}")
-        try:
-            pickle.loads(pickle.dumps(error))
-        except Exception:
+        if not _crosses(error):
             return EnergylensError(f"{one_line(error)}\n{traceback.format_exc()}")
+        error.add_note(f"In a worker process:\n{traceback.format_exc()}")
         return error
     return None
+
+
+def _crosses(error: Exception) -> bool:
+    """Whether an exception is sure to arrive whole: built in, or ours, and made of texts and numbers."""
+    known = type(error).__module__ in ("builtins", EnergylensError.__module__)
+    return known and not vars(error) and all(isinstance(arg, str | int | float | None) for arg in error.args)

@@ -2,13 +2,15 @@
 
 Layout: <root>/<kind>/<first two digits of key>/<key>/{payload.safetensors, manifest.json}. A reader trusts
 only a complete manifest and matching checksums; what fails them is set aside and built again. Locks keep two
-processes from doing the same work; correctness does not depend on them.
+processes from doing the same work, and a damaged artifact from being set aside twice: the second time, it would
+be its successor. No reader believes a wrong artifact without them.
 """
 
 import os
 import time
 import warnings
 from collections.abc import Set
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlparse
@@ -79,37 +81,35 @@ class Store:
         self._files.require_writable(checked_name(recipe.kind, "kind"))
         inputs = [self.get(needed, progress) for needed in recipe.inputs()]
         with self._files.lock(key_of(recipe), LOCK_PATIENCE_SECONDS):
-            found = self.find(recipe)
+            found = self._find(recipe)
             if found is None:
                 started = time.perf_counter()
                 built = recipe.build(inputs, progress)
-                self.put(recipe, built, seconds=time.perf_counter() - started)
-                found = self.find(recipe)
+                self._put(recipe, built, seconds=time.perf_counter() - started)
+                found = self._find(recipe)
         if found is None:
             raise StoreError(f"{recipe.label()} was written to the store {self.url} but can't be read back")
         return found
 
     def find(self, recipe: Recipe) -> Artifact | None:
-        """The stored artifact of a recipe, or None. A damaged one is set aside: DamagedArtifactWarning."""
-        folder = _folder(recipe.kind, key_of(recipe))
-        try:
-            return self._read(folder)
-        except ValueError as problem:
-            suffix = f".damaged-{time.time_ns()}"
-            aside = self._files.set_aside(folder, suffix)
-            where = f"set aside as {folder}{suffix}" if aside else f"left at {folder}"
-            text = f"{recipe.label()} in the store {self.url} is damaged: {problem}; {where}"
-            warnings.warn(text, DamagedArtifactWarning, stacklevel=2)
-            return None
+        """The stored artifact of a recipe, or None. A damaged one is set aside: DamagedArtifactWarning.
+
+        Where somebody else repairs a damaged one meanwhile, this waits for it.
+        """
+        with suppress(ValueError):
+            return self._read(_folder(recipe.kind, key_of(recipe)))
+        # By the time it is renamed, a sound one may stand in its place: only the holder of the lock can be sure.
+        with self._files.lock(key_of(recipe), LOCK_PATIENCE_SECONDS):
+            return self._find(recipe)
+
+    def manifest(self, recipe: Recipe) -> Manifest | None:
+        """What is known about the stored artifact of a recipe; None without a sound manifest."""
+        return self._manifest(Folder(_folder(recipe.kind, key_of(recipe)), bytes=0, modified=0.0))
 
     def put(self, recipe: Recipe, artifact: Artifact, seconds: float | None = None) -> str:
         """Keep an artifact under its recipe's key, and return the key. One that is there already stays."""
-        key = key_of(recipe)
-        folder = _folder(recipe.kind, key)
-        if self.find(recipe) is None:
-            payload, manifest = encode(recipe, key, artifact, seconds)
-            self._files.publish(folder, payload, manifest)
-        return key
+        with self._files.lock(key_of(recipe), LOCK_PATIENCE_SECONDS):
+            return self._put(recipe, artifact, seconds)
 
     def ls(self) -> list[Entry]:
         """Every artifact with a sound manifest; payloads are not read (see `verify`)."""
@@ -149,6 +149,27 @@ class Store:
         self._files.sweep_locks()
         return removed
 
+    def _find(self, recipe: Recipe) -> Artifact | None:
+        """`find` for the holder of the recipe's lock."""
+        folder = _folder(recipe.kind, key_of(recipe))
+        try:
+            return self._read(folder)
+        except ValueError as problem:
+            suffix = f".damaged-{time.time_ns()}"
+            aside = self._files.set_aside(folder, suffix)
+            where = f"set aside as {folder}{suffix}" if aside else f"left at {folder}"
+            text = f"{recipe.label()} in the store {self.url} is damaged: {problem}; {where}"
+            warnings.warn(text, DamagedArtifactWarning, stacklevel=3)
+            return None
+
+    def _put(self, recipe: Recipe, artifact: Artifact, seconds: float | None) -> str:
+        """`put` for the holder of the recipe's lock."""
+        key = key_of(recipe)
+        if self._find(recipe) is None:
+            payload, manifest = encode(recipe, key, artifact, seconds)
+            self._files.publish(_folder(recipe.kind, key), payload, manifest)
+        return key
+
     def _is_garbage(self, folder: Folder, keep: Set[str]) -> bool:
         if ".damaged-" in folder.name:
             return True
@@ -157,7 +178,9 @@ class Store:
         return folder.name.rpartition("/")[2] not in keep
 
     def _read(self, folder: str) -> Artifact | None:
-        """Artifact in a folder; None without manifest; ValueError, saying why, when it is damaged."""
+        """Artifact in a folder; None without manifest; ValueError, saying why, when it is damaged or just removed."""
+        from safetensors import SafetensorError
+
         text = self._files.manifest(folder)
         if text is None:
             return None
@@ -168,7 +191,11 @@ class Store:
             raise ValueError("the payload is missing")
         if payload.sha256 != manifest.sha256:
             raise ValueError(f"checksum mismatch in {payload.bytes} of {manifest.bytes} bytes")
-        return Artifact(tensors=dict(sorted(payload.load().items())), meta=manifest.meta)
+        try:
+            tensors = payload.load()
+        except (FileNotFoundError, SafetensorError) as error:
+            raise ValueError(f"the payload can't be loaded: {error}") from error
+        return Artifact(tensors=dict(sorted(tensors.items())), meta=manifest.meta)
 
     def _manifest(self, folder: Folder) -> Manifest | None:
         text = None if _is_leftover(folder) else self._files.manifest(folder.name)
