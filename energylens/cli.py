@@ -4,10 +4,12 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from energylens.errors import EnergylensError
+from energylens.trust.record import SECTIONS, TRUST_FILE
 
 DESCRIPTION = """\
 Executable claims for mechanistic interpretability.
@@ -21,6 +23,8 @@ examples:
   energylens list                          claims and the verdicts we stand by
   energylens build -j 2                    train everything the cpu claims need, two at a time
   energylens report                        render reports/results.json again
+  energylens diff HEAD~1 HEAD              verdicts that changed, and what differs behind them
+  energylens plan fourier.neurons          how many seeds would decide it
   energylens badge --claim fourier.groks   badge of one claim, as shields.io reads it
   energylens store verify                  check every stored artifact against its checksum
 
@@ -67,11 +71,45 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--to", type=Path, metavar="DIR", help="where to (default: beside results.json)")
     report.set_defaults(run=_report)
 
+    compared = commands.add_parser("diff", help="what changed between two runs, and why it may have")
+    for name in "AB":
+        text = "results.json, or a git revision: its reports/results.json (REVISION:PATH for another file)"
+        compared.add_argument(name.lower(), metavar=name, help=text if name == "A" else "the same")
+    compared.set_defaults(run=_diff)
+
     badge = commands.add_parser("badge", help="print a badge: shields.io endpoint JSON, or SVG")
     _results_argument(badge)
     badge.add_argument("--claim", metavar="ID", help="badge of one claim (default: of all)")
     badge.add_argument("--svg", action="store_true", help="SVG instead of JSON")
     badge.set_defaults(run=_badge)
+
+    planned = commands.add_parser("plan", help="how many seeds would decide a claim")
+    planned.add_argument("claim", metavar="CLAIM", help="its id")
+    planned.add_argument("--model", default="", metavar="NAME", help="only this model")
+    planned.add_argument(
+        "--results",
+        type=Path,
+        default=Path("reports/results.json"),
+        metavar="FILE",
+        help="(default: %(default)s)",
+    )
+    planned.add_argument(
+        "--power",
+        type=float,
+        default=0.8,
+        metavar="P",
+        help="chance to decide that is wanted (default: %(default)s)",
+    )
+    planned.set_defaults(run=_plan)
+
+    trust = commands.add_parser("trust", help="measure how far reports can be trusted; takes minutes")
+    trust.add_argument(
+        "sections", nargs="*", metavar="SECTION", help=f"of {', '.join(SECTIONS)} (default: all)"
+    )
+    trust.add_argument(
+        "--to", type=Path, default=Path("reports") / TRUST_FILE, metavar="FILE", help="(default: %(default)s)"
+    )
+    trust.set_defaults(run=_trust)
 
     store = commands.add_parser("store", help="look after stored artifacts")
     actions = store.add_subparsers(title="actions", metavar="ACTION", required=True)
@@ -137,7 +175,7 @@ def _build(options: argparse.Namespace) -> int:
         d for d in _catalogue(options.claims) if d.claim.tier == options.tier and options.claim in d.claim.id
     ]
     lab, recipes = _needed(options, declared)
-    failed = [(recipe, error) for recipe, error in build_missing(recipes, lab, options.jobs) if error]
+    failed = [(recipe, error) for recipe, error in build_missing(recipes, lab.store, options.jobs) if error]
     for recipe, error in failed:
         print(f"energylens: {recipe.label()} was not built: {error}", file=sys.stderr)
     print(f"{len(recipes) - len(failed)} of {len(recipes)} artifacts are in {lab.store.url}")
@@ -145,12 +183,26 @@ def _build(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
+    from energylens.harness.history import HISTORY, read_history
     from energylens.harness.results import read_results
     from energylens.report import write_report
+    from energylens.trust.record import read_trust
 
     folder = options.to or options.results.parent
-    written = write_report(read_results(options.results), folder)
+    beside = options.results.parent
+    history, trust = read_history(beside / HISTORY), read_trust(beside / TRUST_FILE)
+    written = write_report(read_results(options.results), folder, history, trust)
     print(f"{len(written)} files in {folder}")
+    return 0
+
+
+def _diff(options: argparse.Namespace) -> int:
+    from energylens.harness.diff import diff
+    from energylens.harness.revision import results_of
+    from energylens.report.changes import changes_text
+
+    old, new = results_of(options.a), results_of(options.b)
+    print(changes_text(diff(old, new), (options.a, options.b), (old, new)))
     return 0
 
 
@@ -160,6 +212,33 @@ def _badge(options: argparse.Namespace) -> int:
 
     made = badge(read_results(options.results), options.claim)
     print(badge_svg(made) if options.svg else json.dumps(made, ensure_ascii=False))
+    return 0
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from energylens.harness.plan import plan
+    from energylens.harness.results import read_results
+    from energylens.report.plan import plan_text
+
+    rows = plan(read_results(options.results), options.claim, options.model, options.power)
+    print(plan_text(rows, options.power))
+    return 0
+
+
+def _trust(options: argparse.Namespace) -> int:
+    from energylens.errors import InputError
+    from energylens.trust.record import measure_trust, record_trust
+
+    if unknown := [name for name in options.sections if name not in SECTIONS]:
+        raise InputError(f"no section {unknown[0]!r}; choose of {', '.join(SECTIONS)}")
+
+    def told(text: str) -> None:
+        print(f"  {text}", flush=True)
+
+    for name in options.sections or SECTIONS:
+        print(f"{name}: {SECTIONS[name]}", flush=True)
+        section = record_trust(options.to, name, partial(measure_trust, name, told), Path.cwd())
+        print(f"{name}: {section['seconds']:.0f} s, written to {options.to}")
     return 0
 
 
@@ -210,6 +289,7 @@ def _open(options: argparse.Namespace) -> Any:
 
 def _needed(options: argparse.Namespace, declared: Sequence[Any]) -> tuple[Any, list[Any]]:
     """A lab on the chosen store, and the recipes that these claims need."""
+    from energylens.errors import InputError
     from energylens.harness.cases import cases_of
     from energylens.harness.catalogue import load_claims
     from energylens.lab import Lab
@@ -220,9 +300,16 @@ def _needed(options: argparse.Namespace, declared: Sequence[Any]) -> tuple[Any, 
     cases = [
         case for d in declared for case in cases_of(d.claim, dict.fromkeys(d.claim.models, d.claim.seeds))
     ]
-    recipes = plan(
-        lab, cases, lambda claim: dict.fromkeys(claim.models, claim.seeds), lambda id, _: everything[id]
-    )
+
+    def resolve(gate: str, claim: Any) -> Any:
+        if gate not in everything:
+            raise InputError(
+                f"claim {claim.id!r} has the gate {gate!r}, which no file in {options.claims} declares: name a folder "
+                "that holds both with --claims, and choose claims with -k"
+            )
+        return everything[gate]
+
+    recipes = plan(lab, cases, lambda claim: dict.fromkeys(claim.models, claim.seeds), resolve)
     return lab, list(recipes)
 
 

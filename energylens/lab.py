@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import torch
 
     from energylens.energy.dictionary import Dictionary
-    from energylens.energy.effects import AgainstRandom, Effects
+    from energylens.energy.effects import AgainstRandom, Effects, SteeringShifts
     from energylens.energy.reading import Reading
     from energylens.energy.study import EnergyStudy
     from energylens.heads import HeadStudy
@@ -96,16 +96,17 @@ class Grid:
 class Lab:
     """Hands out networks, SAEs and activations by name. `swapped` gives the same lab with other inputs.
 
-    checkpoints: a user's own networks by name; index i is seed i. on_artifact: called with key and label of
-    every artifact that is used, for provenance.
+    checkpoints: a user's own networks by name; index i is seed i. on_artifact: called with the recipe of every
+    artifact that is used, also where what was computed from it is remembered; for provenance.
     """
 
     store: Store
     checkpoints: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
-    on_artifact: Callable[[str, str], None] = lambda key, label: None
+    on_artifact: Callable[[Recipe], None] = lambda recipe: None
     network_state: NetworkState = "trained"
     dictionary: DictionaryState = "trained"
-    _memory: dict[Any, Any] = field(default_factory=dict, repr=False)
+    _memory: dict[Any, tuple[Any, Iterable[Recipe]]] = field(default_factory=dict, repr=False)
+    _computing: list[dict[Recipe, None]] = field(default_factory=list, repr=False)
 
     def swapped(self, network: str | None = None, dictionary: str | None = None) -> Lab:
         """The same lab with other inputs, sharing what it has computed. Errors: InputError for no such swap."""
@@ -156,8 +157,9 @@ class Lab:
 
     def artifact(self, recipe: Recipe) -> Artifact:
         """Find or build an artifact."""
-        self.on_artifact(key_of(recipe), recipe.label())
-        return self.store.get(recipe)
+        found = self.store.get(recipe)
+        self._note(recipe)
+        return found
 
     def network(self, model: str, seed: int = 0) -> Network:
         """A trained (or, when swapped, untrained) network, ready for hooks."""
@@ -382,19 +384,27 @@ class Lab:
 
         return self._remember(("ablation beside random", key_of(recipe), self.dictionary, seed), measure)
 
-    def steering_effects(self, model: str, seed: int, variant: str) -> AgainstRandom:
+    def steering_shifts(self, model: str, seed: int, variant: str) -> SteeringShifts:
         """What steering along the top latents, and along random directions, does; see `energy.effects`."""
-        from energylens.energy.effects import steering_effects
+        from energylens.energy.effects import steering_shifts
 
+        return self._steered(steering_shifts, model, seed, variant)
+
+    def steering_against_random(self, model: str, seed: int, variant: str) -> AgainstRandom:
+        """The same, read in full: loss, lens energy and divergence; see `energy.effects`."""
+        from energylens.energy.effects import steering_against_random
+
+        return self._steered(steering_against_random, model, seed, variant)
+
+    def _steered(self, measure: Callable[..., Any], model: str, seed: int, variant: str) -> Any:
         study, recipe = self.energy_study(model, seed, variant), self.text_sae_recipe(model, seed, variant)
         directions = study.dictionary.W_dec[study.top]
         directions = directions / directions.norm(dim=1, keepdim=True)
         network, reading = self.network(model, seed), study.readings["confirmation"]
-
-        def measure() -> AgainstRandom:
-            return steering_effects(network, recipe.hook_name or "", reading, directions, seed)
-
-        return self._remember(("steering", key_of(recipe), self.dictionary, seed), measure)
+        return self._remember(
+            (measure.__name__, key_of(recipe), self.dictionary, seed),
+            lambda: measure(network, recipe.hook_name or "", reading, directions, seed),
+        )
 
     def _text_dictionary(self, model: str, seed: int, variant: str, sae_seed: int) -> Dictionary:
         import torch
@@ -434,8 +444,23 @@ class Lab:
         if key not in self._memory:
             while len(self._memory) >= REMEMBERED:
                 del self._memory[next(iter(self._memory))]
-            self._memory[key] = compute()
-        return self._memory[key]
+            used: dict[Recipe, None] = {}
+            self._computing.append(used)
+            try:
+                self._memory[key] = compute(), used
+            finally:
+                self._computing.pop()
+        value, rests_on = self._memory[key]
+        for recipe in rests_on:
+            self._note(recipe)
+        return value
+
+    def _note(self, recipe: Recipe) -> None:
+        """Tell of an artifact, by way of what is being computed from it: that tells of it whenever it is used."""
+        if self._computing:
+            self._computing[-1][recipe] = None
+        else:
+            self.on_artifact(recipe)
 
 
 @cache

@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -23,11 +23,15 @@ from energylens.harness.measurement import Unavailable
 from energylens.harness.plain import plain
 from energylens.harness.results import describe_claim
 from energylens.plugin import hookspecs
+from energylens.plugin.labs import lab_of, one_torch_thread, zoo_lab
 from energylens.plugin.measure import Measurer
 from energylens.plugin.options import add_options, read_options
 from energylens.plugin.outcome import MEASURED, Outcome, attach, status_of
 from energylens.plugin.session import ClaimSession, case_of
 from energylens.plugin.workers import scheduler, selected_by
+
+if TYPE_CHECKING:
+    from energylens.store import Store
 
 SESSION = pytest.StashKey[ClaimSession]()
 STARTED = pytest.StashKey[float]()
@@ -49,6 +53,11 @@ def pytest_energylens_models() -> Mapping[str, str]:
     return MODEL_TASKS
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_energylens_lab(config: pytest.Config, store: "Store") -> Any:
+    return zoo_lab(config.stash[SESSION], store)
+
+
 def pytest_energylens_data() -> Mapping[str, Callable[[], str]]:
     from energylens.models.documents import python_fingerprint
     from energylens.models.tasks import Text
@@ -62,16 +71,8 @@ def pytest_configure(config: pytest.Config) -> None:
     worker = getattr(config, "workerinput", None)
     fresh = Path(tempfile.gettempdir(), f"energylens-run-{uuid.uuid4().hex}")
     config.stash[STARTED] = time.time()
-    tasks: dict[str, str] = {}
-    for known in config.hook.pytest_energylens_models():
-        tasks |= known
     run_path = Path(worker["energylens_run"]) if worker else fresh
-    data: dict[str, Callable[[], str]] = {}
-    for tell in config.hook.pytest_energylens_data():
-        data |= tell
-    claims = config.stash[SESSION] = ClaimSession(
-        read_options(config), config.rootpath, run_path, tasks, data
-    )
+    claims = config.stash[SESSION] = ClaimSession(config, read_options(config), run_path)
     try:
         claims.own_checkpoints  # noqa: B018 - read now, so that a bad checkpoint is said once
     except InputError as error:
@@ -150,6 +151,7 @@ def _check_declarations(config: pytest.Config) -> None:
     try:
         config.stash[SESSION].declare_rest()
         config.stash[SESSION].check_gates()
+        config.stash[SESSION].history  # noqa: B018 - read now: a damaged file is said before the run
     except Exception as error:
         raise pytest.UsageError(f"{type(error).__name__}: {error}") from error
 
@@ -172,16 +174,14 @@ def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> None:
-    """Build what the selected cases need before the first of them runs, with progress bars."""
+    """Note which code the selected cases will run, and build what they need, with progress bars."""
     config = session.config
-    wanted = list(config.stash[SESSION].selected(session.items))
-    if (
-        wanted
-        and not config.option.collectonly
-        and not session.testsfailed
-        and "workerinput" not in vars(config)
-    ):
-        _prebuild(config, wanted)
+    claims = config.stash[SESSION]
+    wanted = list(claims.selected(session.items))
+    if wanted and not config.option.collectonly and not session.testsfailed:
+        claims.witness.code(session.items, claims)
+        if "workerinput" not in vars(config):
+            _prebuild(config, wanted)
 
 
 def _prebuild(config: pytest.Config, wanted: list[Case]) -> None:
@@ -300,17 +300,8 @@ def seed(claim_case: Case) -> int | None:
 
 @pytest.fixture(scope="session")
 def lab(pytestconfig: pytest.Config) -> Iterator[Any]:
-    """What claims measure on: networks and SAEs from the store. Override it to measure on something else.
-
-    torch runs on one thread meanwhile, so that a measurement has the same bits in one process and in two workers.
-    """
-    import torch
-
-    from energylens.lab import Lab, open_store
-
+    """What claims measure on; see the hook `pytest_energylens_lab`."""
     claims = pytestconfig.stash[SESSION]
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    claims.run.record_note("environment", "torch_threads", torch.get_num_threads())
-    yield Lab(open_store(claims.options.store), claims.own_checkpoints, claims.note_artifact)
-    torch.set_num_threads(before)
+    found = lab_of(pytestconfig, claims)
+    with one_torch_thread(claims, found):
+        yield found

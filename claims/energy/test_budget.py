@@ -22,11 +22,9 @@ def needs_everything(lab, model, variant, seed):
 
 
 def seconds_intervening(lab, model, seed, variant):
-    effects, random, steering = (
-        measure(model, seed, variant)
-        for measure in (lab.ablation_effects, lab.ablation_against_random, lab.steering_effects)
-    )
-    return random.seconds + INTERVENED * (effects.seconds + steering.seconds)
+    once = (lab.ablation_against_random, lab.steering_against_random)
+    with_control = (lab.ablation_effects, lab.steering_shifts)
+    return sum(measure(model, seed, variant).seconds for measure in (*once, *INTERVENED * with_control))
 
 
 def squares(model, seed, lab):

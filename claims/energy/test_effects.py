@@ -158,14 +158,15 @@ test_adds_full = in_full(test_adds, seeds=MORE_SEEDS, models=ALL_SIZES)
 def test_shift(model, variant, seed, lab):
     from energylens.energy.study import median
 
-    effects = lab.steering_effects(model, seed, variant)
-    shifts, chance = effects.loss.abs(), float(effects.random_loss.abs().quantile(0.95))
+    steered = lab.steering_shifts(model, seed, variant)
+    shifts, chance = steered.loss.abs(), float(steered.random_loss.abs().quantile(0.95))
+    beside = {} if lab.is_swapped else lab.steering_against_random(model, seed, variant).medians()
     return Measurement(
         median(shifts) / chance,
         beside={
             "largest |change of loss|, features": float(shifts.max()),
             "95th percentile of |change of loss|, random directions": chance,
-            **effects.medians(),
+            **beside,
             "features": len(shifts),
         },
     )

@@ -8,7 +8,7 @@ from energylens.metrics import fourier, stability
 
 MODELS = ["modadd-1l", "modadd-2l"]
 SEEDS = range(5)
-GATES = ["fourier.no-leak", "fourier.groks"]
+GATES = ["fourier.no-leak", "fourier.groks", "fourier.planted"]
 PAPER = "Nanda et al. 2023 (arXiv:2301.05217)"
 NO_KEY = "no frequency holds more than 5 % of W_L's Fourier power"
 

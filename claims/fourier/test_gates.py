@@ -1,9 +1,10 @@
-"""Gates of the Fourier family: does the network read its label, can it add, did it only memorise?"""
+"""Gates of the Fourier family: does the network read its label, can it add, did it only memorise; is a circuit found?"""
 
 import math
 
-from energylens import AtLeast, AtMost, Figure, Measurement, gate
+from energylens import AtLeast, AtMost, Figure, Measurement, Null, gate
 from energylens.lab import needs_network
+from energylens.metrics import fourier
 
 SEEDS = range(5)
 
@@ -78,3 +79,51 @@ def test_memorises(model, seed, lab):
         series=lab.curves(model, seed),
         note="" if known else f"accuracy on training pairs is {train:.3f} (nan: the split is not known)",
     )
+
+
+def written_down(p, frequencies):
+    """Neurons and neurons-to-logits map that add by these frequencies: cos and sin of w(a+b), and of w c."""
+    import torch
+
+    c = torch.arange(p, dtype=torch.float64)
+    sums = (c[:, None] + c).flatten()
+    neurons, W_L = (
+        torch.stack([wave(2 * math.pi * k / p * x) for k in frequencies for wave in (torch.cos, torch.sin)])
+        for x in (sums, c)
+    )
+    return neurons.T, W_L
+
+
+def read_back(lab, model, seed, times):
+    """The least that three measures find of it, at the frequencies found times a number."""
+    p = lab.network(model, seed).modadd.p
+    (written,) = fourier.random_frequency_sets(p, 5, draws=1, seed=seed)
+    neurons, W_L = written_down(p, written)
+    read = sorted(min(times * k % p, -times * k % p) for k in fourier.key_frequencies(W_L))
+    found = {
+        "MLP": fourier.worst_mlp_fve(neurons, W_L, read),
+        "logits": fourier.logit_fve(neurons @ W_L, read),
+        "neurons": fourier.one_frequency_share(fourier.one_frequency_fve(neurons)[0]),
+    }
+    return Measurement(math.nan if not read else min(found.values()), beside=found)
+
+
+def doubled(model, seed, lab):
+    return read_back(lab, model, seed, times=2)
+
+
+@gate(
+    "fourier.planted",
+    says="Of a circuit that is written down, five random frequencies, all is read back.",
+    source="Positive control: neurons cos and sin of w_k(a+b), logits the sum of cos w_k(a+b-c)",
+    passes_when=AtLeast(0.99),
+    models=["modadd-1l", "modadd-2l"],
+    seeds=SEEDS,
+    rejects=[Null("doubled", "twice the key frequencies in their place", measure=doubled)],
+    unit="fraction of variance; share of neurons",
+    note="At the p of the network. The least of: what key frequencies explain of the MLP's directions and of the logits, "
+    "and the share of neurons of one frequency.",
+    needs=needs_network,
+)
+def test_planted(model, seed, lab):
+    return read_back(lab, model, seed, times=1)

@@ -1,11 +1,45 @@
 """Induction heads: two layers form them, one layer cannot."""
 
-from energylens import AtLeast, AtMost, Figure, Measurement, claim
+from energylens import AtLeast, AtMost, Figure, Gate, Measurement, Null, claim, gate
 from energylens.harness.extend import in_full
-from energylens.lab import UNTRAINED
+from energylens.lab import UNTRAINED, WIRED, needs_network
 
 ONE_LAYER = "induction-1l"
 N = 64
+
+
+def margin(lab, seed, which):
+    """Score of a wired head above that of any other."""
+    from energylens.heads.induction import induction_scores
+
+    scores = induction_scores(lab.network(WIRED, seed), seed, N)
+    head = lab.recipe(WIRED, seed).circuit[which]
+    others = scores.clone()
+    others[head] = 0
+    return Measurement(float(scores[head] - others.max()), beside={"score": float(scores[head])})
+
+
+def previous_token_head(model, seed, lab):
+    return margin(lab, seed, which=0)
+
+
+@gate(
+    "induction.planted",
+    says="The score tells the induction head of a circuit that was wired by hand.",
+    source="Network with a known circuit, after Lindner et al. 2023 (arXiv:2301.05062)",
+    passes_when=AtLeast(0.3),
+    models=[WIRED],
+    seeds=range(5),
+    rejects=[
+        Null(
+            "previous-token", "the circuit's other head, which looks up nothing", measure=previous_token_head
+        )
+    ],
+    unit="induction score above that of any other head",
+    needs=needs_network,
+)
+def test_planted(model, seed, lab):
+    return margin(lab, seed, which=1)
 
 
 def needs_both(lab, model, variant, seed):
@@ -21,7 +55,7 @@ def needs_both(lab, model, variant, seed):
     models=["induction-2l", "induction-2l-rotary"],
     seeds=range(5),
     controls=[UNTRAINED],
-    gates=["spectral.competent"],
+    gates=["spectral.competent", Gate("induction.planted", on=WIRED)],
     unit="induction score",
     note="The best head's mean attention, from the second occurrence of a random segment, to the token that followed "
     "in the first. The one-layer network has learned positions. In the figure, the gaps are those of the head that has "

@@ -1,8 +1,9 @@
 """Which measurements and verdicts a claim asks for, in a fixed order with typeable ids."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
+from energylens.harness.catalogue import Declared
 from energylens.harness.claim import Claim
 from energylens.harness.control import Gate
 from energylens.harness.verdict import row_key
@@ -54,3 +55,26 @@ def gate_cases(gate: Gate, declared: Claim, case: Case, seeds: tuple[int, ...]) 
     checked = (case.claim.conditional_on,) if is_conditional(gate, case.claim) else seeds
     variants = (case.variant,) if case.variant in declared.variants else declared.variants or ("",)
     return [Case(declared, gate.on or case.model, variant, seed) for variant in variants for seed in checked]
+
+
+def cases_behind(
+    case: Case,
+    seeds_by_model: Callable[[Claim], Mapping[str, tuple[int, ...]]],
+    resolve: Callable[[str, Claim], Declared],
+) -> Iterator[Case]:
+    """The measurements that a verdict rests on: its gates, every seed of the claim and its nulls. Of any other, itself.
+
+    resolve: the claim behind a gate's id, asked for by a claim.
+    """
+    if case.seed is not None:
+        yield case
+        return
+    claim = case.claim
+    seeds = seeds_by_model(claim).get(case.model, claim.seeds)
+    for gate in claim.gates:
+        declared = resolve(gate.claim, claim).claim
+        for each in gate_cases(gate, declared, case, seeds):
+            yield each
+            yield from (replace(each, null=null.name) for null in declared.nulls if declared.role == "gate")
+    for null in ("", *(null.name for null in claim.nulls)):
+        yield from (replace(case, seed=seed, null=null) for seed in seeds)

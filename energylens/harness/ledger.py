@@ -72,7 +72,9 @@ def compare(
         red = strict or word in (Word.REFUTED, Word.INVALID)
         return Comparison(Status.UNRECORDED, red, f"{key} is {word} and not in the ledger")
     if row["declaration_hash"] != claim["declaration_hash"]:
-        changed = "\n".join(_diff(row["declaration"], claim["declaration"]))
+        changed = "\n".join(
+            f"  {line}" for line in declaration_diff(row["declaration"], claim["declaration"])
+        )
         message = f"{key}: {row['verdict']} -> {word}, the declaration changed\n{changed}"
         return Comparison(Status.AMENDED, strict, message, row)
     if row["verdict"] == word:
@@ -116,29 +118,30 @@ def write_ledger(path: Path, rows: Mapping[str, dict[str, Any]], environment: Ma
     os.replace(temporary, path)
 
 
+def declaration_diff(old: Mapping[str, str], new: Mapping[str, str]) -> Iterable[str]:
+    """`region: '≥ 4.5' -> '≥ 1.5'` for every entry of a claim's declaration that differs."""
+    for name in sorted({*old, *new}):
+        if old.get(name, "") != new.get(name, ""):
+            yield f"{name}: {old.get(name, '')!r} -> {new.get(name, '')!r}"
+
+
+def short(value: float | str) -> float:
+    """Six significant digits: enough to see a change, few enough to review."""
+    return float(f"{float(value):.6g}")
+
+
 def _row(verdict: Mapping[str, Any], claim: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "verdict": str(verdict["word"]),
         "qualifiers": list(verdict["qualifiers"]),
         **({"data": verdict["data"]} if verdict.get("data") else {}),
         "estimates": {
-            part["part"]: [_short(part[name]) for name in ("estimate", "low", "high")]
+            part["part"]: [short(part[name]) for name in ("estimate", "low", "high")]
             for part in verdict["parts"]
         },
         "declaration_hash": claim["declaration_hash"],
         "declaration": claim["declaration"],
     }
-
-
-def _short(value: float | str) -> float:
-    """Six significant digits: enough to see a change, few enough to review."""
-    return float(f"{float(value):.6g}")
-
-
-def _diff(old: Mapping[str, str], new: Mapping[str, str]) -> Iterable[str]:
-    for name in sorted({*old, *new}):
-        if old.get(name, "") != new.get(name, ""):
-            yield f"  {name}: {old.get(name, '')!r} -> {new.get(name, '')!r}"
 
 
 def _numbers(row: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 PACKAGES = (
     "energylens", "torch", "transformer_lens", "numpy", "scipy", "statsmodels", "pandas", "safetensors", "pytest",
 )  # fmt: skip
+
+_NO_ENVIRONMENT = ("commit", "dirty", "artifacts", "packages")
 
 
 def provenance(root: Path) -> dict[str, Any]:
@@ -23,6 +26,12 @@ def provenance(root: Path) -> dict[str, Any]:
         "cpu": _cpu(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
     }
+
+
+def environment(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a run's provenance, what can change a number beside our own code: versions, machine, threads."""
+    facts = {name: fact for name, fact in provenance.items() if name not in _NO_ENVIRONMENT}
+    return facts | provenance["packages"]
 
 
 def _git(root: Path, *arguments: str) -> str:

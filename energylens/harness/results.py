@@ -115,14 +115,21 @@ def write_results(path: Path, results: Mapping[str, Any]) -> None:
 def read_results(path: Path) -> dict[str, Any]:
     """Load and check the schema version. Raises InputError, naming the file and what it holds."""
     try:
-        results = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_bytes()
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: run `pytest claims/` first, or name another file") from None
+    return parse_results(text, str(path))
+
+
+def parse_results(text: bytes, name: str) -> dict[str, Any]:
+    """The content of a results.json. Raises InputError, naming it and what it holds, for anything else."""
+    try:
+        results = json.loads(text)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not JSON: {error}") from None
+        raise InputError(f"{name} is not JSON: {error}") from None
     found = results.get("schema") if isinstance(results, dict) else None
     if found != SCHEMA:
-        raise InputError(f"{path} has schema {found!r}, this version reads {SCHEMA}")
+        raise InputError(f"{name} has schema {found!r}, this version reads {SCHEMA}")
     return results
 
 

@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 
-from energylens.harness.ledger import Mode, updated, write_ledger
+from energylens.harness.history import HISTORY, append_history, history_line
+from energylens.harness.ledger import Mode, Status, updated, write_ledger
 from energylens.harness.provenance import provenance
 from energylens.harness.results import ERROR, NOT_SELECTED, assemble, write_results
 from energylens.harness.verdict import Word
+from energylens.plugin.basis import add_basis
 from energylens.plugin.options import PARTIAL_REPORTS
 from energylens.plugin.session import ClaimSession
+from energylens.trust.record import TRUST_FILE, read_trust
 
 WRITTEN = pytest.StashKey[dict[str, Any]]()
 """What `finish` wrote: results and folder, for the terminal summary."""
@@ -34,21 +37,34 @@ def finish(config: pytest.Config, session: ClaimSession, started: float, interru
         },
         provenance=provenance(session.root)
         | session.run.notes("environment")
-        | {"artifacts": session.run.notes("artifact")},
+        | {"artifacts": {key: each["label"] for key, each in session.run.notes("artifact").items()}},
     )  # fmt: skip
+    add_basis(results, session)
     complete = is_complete(results)
     folder = session.options.report_dir or (
         session.options.reports_folder if complete else session.root / PARTIAL_REPORTS
     )
     results["complete"] = complete
     write_results(folder / "results.json", results)
+    history = _history(results, folder, session)
     if session.options.ledger is Mode.UPDATE:
         rows = updated(session.ledger, results, complete)
         write_ledger(session.options.ledger_path, rows, _environment(results["provenance"]))
     from energylens.report import write_report
 
-    write_report(results, folder)
+    write_report(
+        results, folder, history, read_trust(session.options.reports_folder / TRUST_FILE) if history else {}
+    )
     config.stash[WRITTEN] = {"results": results, "folder": folder}
+
+
+def _history(results: Mapping[str, Any], folder: Path, session: ClaimSession) -> list[dict[str, Any]]:
+    """All full runs so far, where this one is full and goes into the project's reports: then it is recorded."""
+    if not results["complete"] or folder.resolve() != session.options.reports_folder.resolve():
+        return []
+    line = history_line(results)
+    append_history(folder / HISTORY, line)
+    return [*session.history, line]
 
 
 def is_complete(results: Mapping[str, Any]) -> bool:
@@ -65,6 +81,7 @@ def show(terminal: pytest.TerminalReporter, config: pytest.Config) -> None:
     if written is None:
         return
     from energylens.report import terminal_table
+    from energylens.report.text import clean_lines
 
     results, folder = written["results"], written["folder"]
     shown = [verdict for verdict in results["verdicts"] if verdict["reason"] != NOT_SELECTED]
@@ -78,7 +95,10 @@ def show(terminal: pytest.TerminalReporter, config: pytest.Config) -> None:
     for verdict in shown:
         comparison = verdict["ledger"]
         if comparison and comparison["message"] and not comparison["red"]:
-            terminal.write_line(f"{comparison['status']}: {comparison['message']}", yellow=True)
+            terminal.write_line(clean_lines(f"{comparison['status']}: {comparison['message']}"), yellow=True)
+    if any((verdict["ledger"] or {}).get("status") in (Status.FLIP, Status.DRIFT) for verdict in shown):
+        path = _shown(folder / "results.json", config.rootpath)
+        terminal.write_line(f"what may have changed them: energylens diff HEAD {path}")
     terminal.write_line(f"report: {_shown(folder / 'VALIDATION.md', config.rootpath)}")
 
 

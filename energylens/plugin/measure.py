@@ -27,7 +27,12 @@ class Measurer:
 
     def measure(self, case: Case, body: Callable[..., Any]) -> Measurement:
         """The measurement of one seed (or of a null at that seed), once per run."""
-        return self.session.run.measured(case, lambda: self._call(case, body))
+
+        def take() -> Measurement:
+            with self.session.witness.measuring(case):
+                return self._call(case, body)
+
+        return self.session.run.measured(case, take)
 
     def verdict(self, case: Case, body: Callable[..., Any]) -> Verdict:
         """Judge a (claim, model, variant), measuring what this run has not measured yet."""

@@ -2,20 +2,19 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from energylens.errors import StoreError
-from energylens.harness.cases import Case, gate_cases
+from energylens.harness.cases import Case, cases_behind
 from energylens.harness.catalogue import Declared
 from energylens.harness.claim import Claim
+from energylens.plugin.labs import lab_of, store_of
 from energylens.plugin.session import ClaimSession
 
 if TYPE_CHECKING:
-    from energylens.lab import Lab
-    from energylens.store import Recipe
+    from energylens.store import Recipe, Store
 
 
 def prebuild(config: pytest.Config, session: ClaimSession, cases: Iterable[Case]) -> None:
@@ -23,24 +22,23 @@ def prebuild(config: pytest.Config, session: ClaimSession, cases: Iterable[Case]
 
     A store that can't be written would fail every case: raises UsageError, which says so once.
     """
-    from energylens.lab import Lab, open_store
-
-    lab = Lab(open_store(session.options.store), session.own_checkpoints)
-    recipes = list(plan(lab, cases, session.seeds_by_model, session.resolve))
+    if not any(declared.claim.needs for declared in session.declared.values()):
+        return
+    recipes = list(plan(lab_of(config, session), cases, session.seeds_by_model, session.resolve))
     capture = config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
-        outcomes = build_missing(recipes, lab)
+        outcomes = build_missing(recipes, store_of(session))
     for _, error in outcomes:
         if isinstance(error, StoreError):
             raise pytest.UsageError(str(error)) from error
 
 
-def build_missing(recipes: Iterable["Recipe"], lab: "Lab", jobs: int | None = None) -> list[Any]:
+def build_missing(recipes: Iterable["Recipe"], store: "Store", jobs: int | None = None) -> list[Any]:
     """Build in as many processes as there are cores (recipes use one thread each), showing progress."""
     from energylens.store import build_all, progress_display
 
     with progress_display() as on_event:
-        return build_all(recipes, lab.store.url, jobs or available_cores(), on_event)
+        return build_all(recipes, store.url, jobs or available_cores(), on_event)
 
 
 def available_cores() -> int:
@@ -49,7 +47,7 @@ def available_cores() -> int:
 
 
 def plan(
-    lab: "Lab",
+    lab: Any,
     cases: Iterable[Case],
     seeds_by_model: Callable[[Claim], dict[str, tuple[int, ...]]],
     resolve: Callable[[str, Claim], Declared],
@@ -57,27 +55,14 @@ def plan(
     """Recipes that the cases need, gates and nulls included, each once, in the order of first need."""
     seen = set()
     for case in cases:
-        for each in _expand(case, seeds_by_model, resolve):
+        for each in cases_behind(case, seeds_by_model, resolve):
             for recipe in _needed(lab, each):
                 if recipe not in seen:
                     seen.add(recipe)
                     yield recipe
 
 
-def _expand(case: Case, seeds_by_model: Any, resolve: Any) -> Iterator[Case]:
-    """A verdict needs its gates and every seed of the claim and its nulls; any other case is itself."""
-    if case.seed is not None:
-        yield case
-        return
-    claim = case.claim
-    seeds = seeds_by_model(claim).get(case.model, claim.seeds)
-    for gate in claim.gates:
-        yield from gate_cases(gate, resolve(gate.claim, claim).claim, case, seeds)
-    for null in ("", *(null.name for null in claim.nulls)):
-        yield from (replace(case, seed=seed, null=null) for seed in seeds)
-
-
-def _needed(lab: "Lab", case: Case) -> Iterable["Recipe"]:
+def _needed(lab: Any, case: Case) -> Iterable["Recipe"]:
     if case.claim.needs is None:
         return ()
     null = next((null for null in case.claim.nulls if null.name == case.null), None)

@@ -1,6 +1,6 @@
 """One pytest session's claims: what is declared, on which models and seeds, and the run that measures them."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,30 +11,34 @@ from energylens.errors import DeclarationError, InputError
 from energylens.harness.cases import Case, cases_of
 from energylens.harness.catalogue import Declared, add_declared, load_claims
 from energylens.harness.claim import Claim
+from energylens.harness.history import HISTORY, read_history
 from energylens.harness.ledger import read_ledger
 from energylens.harness.question import check_answers, questions_beside
 from energylens.harness.results import describe_claim
 from energylens.harness.run import RunFolder
+from energylens.plugin.basis import Witness
 from energylens.plugin.options import Options
 
 
 class ClaimSession:
     """Declared claims and the run folder. Created once per pytest process; workers share the folder."""
 
-    def __init__(
-        self,
-        options: Options,
-        root: Path,
-        run_path: Path,
-        tasks: Mapping[str, str],
-        data: Mapping[str, Callable[[], str]],
-    ) -> None:
+    def __init__(self, config: pytest.Config, options: Options, run_path: Path) -> None:
         self.options = options
-        self.root = root
+        self.root = config.rootpath
         self.run_path = run_path
-        self.tasks = dict(tasks)
-        self.data = dict(data)
         self.declared: dict[str, Declared] = {}
+        self._hook = config.hook
+
+    @cached_property
+    def tasks(self) -> dict[str, str]:
+        """Every model that claims may name, with its task. Asked for on first use: a session may have no claims."""
+        return {name: task for known in self._hook.pytest_energylens_models() for name, task in known.items()}
+
+    @cached_property
+    def data(self) -> dict[str, Callable[[], str]]:
+        """By task, what tells the fingerprint of the data that its models are trained on."""
+        return {task: tell for known in self._hook.pytest_energylens_data() for task, tell in known.items()}
 
     def data_of(self, model: str) -> str:
         """Fingerprint of what a model of the zoo is trained on; empty where its task makes its own inputs."""
@@ -50,6 +54,11 @@ class ClaimSession:
     def ledger(self) -> dict[str, dict[str, Any]]:
         """Recorded verdicts by row."""
         return read_ledger(self.options.ledger_path)
+
+    @cached_property
+    def history(self) -> list[dict[str, Any]]:
+        """The full runs so far."""
+        return read_history(self.options.reports_folder / HISTORY)
 
     @cached_property
     def own_checkpoints(self) -> dict[str, tuple[Any, ...]]:
@@ -96,9 +105,16 @@ class ClaimSession:
             )
             self.run.record_note("row", case.row, row)
 
-    def note_artifact(self, key: str, label: str) -> None:
+    @cached_property
+    def witness(self) -> Witness:
+        """Notes what measurements rest on."""
+        return Witness(self.run, self.root)
+
+    def note_artifact(self, recipe: Any) -> None:
         """Tell results.json which artifact a measurement used."""
-        self.run.record_note("artifact", key, label)
+        from energylens.plugin.labs import store_of
+
+        self.witness.artifact(recipe, store_of(self))
 
     def seeds_by_model(self, claim: Claim) -> dict[str, tuple[int, ...]]:
         """The models this session checks a claim on, with their seeds in order.

@@ -9,18 +9,26 @@ from energylens.report.render import render
 from energylens.report.sections import section
 from energylens.report.tally import tally
 from energylens.report.text import Md, bold, count, label, link, markdown, number, table
-from energylens.report.view import JSON, Entry, families, forest_name, place
+from energylens.report.timeline import history_section
+from energylens.report.trust import TRUST_FIGURE, trust_section
+from energylens.report.view import JSON, Entry, families, forest_name, history_name, place
 from energylens.report.words import denominators, expected_errors, headline
 
 _HEADERS = (
     "claim", "model", "verdict", "estimate [90 % interval]", "region", "chance", "reported", "as published",
     "seeds", "survives Holm",
 )  # fmt: skip
-_KNOWN = {"schema", "summary", "questions", "claims", "verdicts", "cases", "errors", "provenance"}
+_KNOWN = {"schema", "summary", "basis", "questions", "claims", "verdicts", "cases", "errors", "provenance"}
 
 
-def document(results: JSON, found: Sequence[Entry], pictures: Iterable[str]) -> str:
-    """Fill the template. pictures: names of the figures that exist, without suffix."""
+def document(
+    results: JSON,
+    found: Sequence[Entry],
+    pictures: Iterable[str],
+    history: Sequence[JSON] = (),
+    trust: JSON | None = None,
+) -> str:
+    """Fill the template. pictures: names of the figures that exist, without suffix. Others: see `write_report`."""
     drawn = set(pictures)
     judged, boundaries, expected = expected_errors(found)
     errors = list(results["errors"])
@@ -46,6 +54,8 @@ def document(results: JSON, found: Sequence[Entry], pictures: Iterable[str]) -> 
         decided=len(decided),
         forests=_forests(found, drawn),
         sections=[section(entry, found, _figures(entry, drawn)) for entry in found],
+        trust=trust_section(trust or {}, _power(drawn)),
+        history=history_section(found, history, _histories(found, drawn)),
         provenance=provenance_table(results),
         artifacts=artifacts_table(results),
     )
@@ -134,6 +144,20 @@ def _forests(found: Sequence[Entry], drawn: set[str]) -> list[dict[str, str]]:
         for family, entries in families(found).items()
     }
     return [{"name": Md(name), "alt": label(alt)} for name, alt in texts.items() if name in drawn]
+
+
+def _histories(found: Sequence[Entry], drawn: set[str]) -> list[dict[str, str]]:
+    """One per family of claims."""
+    texts = {
+        history_name(family): f"Estimates of the family {family} over all full runs"
+        for family in families(found)
+    }
+    return [{"name": Md(name), "alt": label(alt)} for name, alt in texts.items() if name in drawn]
+
+
+def _power(drawn: set[str]) -> list[dict[str, str]]:
+    alt = "How often a true effect is decided, by its size and the number of seeds"
+    return [{"name": Md(TRUST_FIGURE), "alt": label(alt)}] if TRUST_FIGURE in drawn else []
 
 
 def _own_checkpoints(results: JSON) -> str:

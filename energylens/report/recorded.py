@@ -6,7 +6,7 @@ from typing import Any
 
 from energylens.report.characters import BLANK, visible
 from energylens.report.panels import Panel, panels_of, seeds_note
-from energylens.report.text import Md, bold, markdown, number, table
+from energylens.report.text import Md, bold, html, markdown, number, table
 from energylens.report.view import Entry
 
 
@@ -18,15 +18,15 @@ def recorded_tables(entry: Entry) -> Md | None:
     if not drawn:
         return None
     (caption, first), *others = drawn
-    shown = [f"{bold(wanted['title'])}; {caption}:\n\n{first}"]
+    shown = [f"{bold(wanted['title'])}; {markdown(caption)}:\n\n{first}"]
     shown += [
-        f"<details>\n<summary>{caption}</summary>\n\n{found}\n\n</details>" for caption, found in others
+        f"<details>\n<summary>{html(caption)}</summary>\n\n{found}\n\n</details>" for caption, found in others
     ]
     return Md("\n\n".join(shown))
 
 
-def _caption(panel: Panel) -> Md:
-    return markdown(f"{panel.title}, seed {panel.seeds[0]}{seeds_note(panel, 1)}")
+def _caption(panel: Panel) -> str:
+    return f"{panel.title}, seed {panel.seeds[0]}{seeds_note(panel, 1)}"
 
 
 def _table(panel: Panel) -> Md:

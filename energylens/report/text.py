@@ -8,14 +8,18 @@ import math
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from html import escape
 from typing import Any
 
 DASH = "–"
 
 _SPECIAL = re.compile(r"[\\`*|~$]|(?<![^\W_])_|_(?![^\W_])|\](?=[(\[:])|!(?=\[)")
 _SPECIAL_IN_LABEL = re.compile(r"[\\`*|~$\[\]_!]")
-_BLOCK_START = re.compile(r"^(\d*)(#|[-+=]+(?=\s|$|[-+=])|(?<=\d)[.)](?=\s|$))")
+_BLOCK_START = re.compile(r"^(\d*)(#|[-+=]+(?=\s|$|[-+=])|(?<=\d)[.)](?=\s|$)|\[(?=!|[ xX]\]))")
+_NOT_IN_XML = dict.fromkeys((0xFFFE, 0xFFFF))
 _MAX_DECIMALS = 6
+_LARGE = 4000
+"""Characters of a table that is still padded."""
 
 
 class Md(str):
@@ -25,10 +29,21 @@ class Md(str):
 
 
 def clean(value: Any) -> str:
-    """One line without control, formatting (bidirectional) or surrogate characters."""
+    """One line without control, formatting (bidirectional) or surrogate characters, and what XML has no place for."""
     kept = (" " if unicodedata.category(char) == "Cc" else char for char in str(value))
     visible = (char for char in kept if unicodedata.category(char) not in ("Cf", "Cs"))
-    return " ".join("".join(visible).split())
+    return " ".join("".join(visible).translate(_NOT_IN_XML).split())
+
+
+def clean_lines(value: Any) -> str:
+    """`clean` line by line: breaks and indentation stay."""
+    lines = str(value).splitlines()
+    return "\n".join(" " * (len(line) - len(line.lstrip(" "))) + clean(line) for line in lines)
+
+
+def html(value: Any) -> Md:
+    """Escape for the inside of an HTML block, where Markdown's escapes would be shown."""
+    return Md(escape(clean(value)))
 
 
 def markdown(value: Any) -> Md:
@@ -51,21 +66,29 @@ def label(value: Any) -> Md:
 
 def fenced(value: Any, language: str = "") -> Md:
     """A code block whose fence is longer than any run of backticks inside."""
-    text = "\n".join(_clean_line(line) for line in str(value).splitlines())
+    text = clean_lines(value)
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return Md(f"{fence}{language}\n{text}\n{fence}")
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[Any]], keep: int = 1) -> Md:
-    """A Markdown table. Columns after the first `keep` that are empty in every row are left out."""
+    """A Markdown table. Columns after the first `keep` that are empty in every row are left out.
+
+    Cells are padded, so that the text reads as a table, but for large ones: padding is most of them, and Markdown
+    beyond half a megabyte is not rendered where repositories are shown.
+    """
     from tabulate import tabulate
 
     cells = [[markdown(cell) for cell in row] for row in rows]
     shown = [i for i in range(len(headers)) if i < keep or any(row[i] for row in cells)]
     picked = [[row[i] for i in shown] for row in cells]
     names = [markdown(headers[i]) for i in shown]
-    return Md(tabulate(picked, names, tablefmt="pipe", disable_numparse=True))
+    padded = tabulate(picked, names, tablefmt="pipe", disable_numparse=True)
+    if len(padded) <= _LARGE:
+        return Md(padded)
+    lines: list[Sequence[str]] = [names, ["---"] * len(names), *picked]
+    return Md("\n".join(f"| {' | '.join(line)} |" for line in lines))
 
 
 def number(value: Any, digits: int = 4) -> str:
@@ -118,10 +141,6 @@ def _escape(value: Any, special: re.Pattern[str]) -> str:
     text = "" if value is None else clean(value)
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return special.sub(r"\\\g<0>", text)
-
-
-def _clean_line(line: str) -> str:
-    return " " * (len(line) - len(line.lstrip(" "))) + clean(line)
 
 
 def _decimals(half_width: float, estimate: float) -> int | None:

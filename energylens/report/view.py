@@ -13,7 +13,7 @@ JSON = Mapping[str, Any]
 MANY = 12
 """A claim with more verdicts, several variants to a model, is summed up by model where all claims are listed."""
 
-_FILE_NAME = re.compile(r"[a-z0-9]+(?:[.-][a-z0-9]+)*")
+_FILE_NAME = re.compile(r"(?=.{1,200}\Z)[a-z0-9]+(?:[.-][a-z0-9]+)*")
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,11 @@ def forest_name(family: str) -> str:
     return f"forest_{family}"
 
 
+def history_name(family: str) -> str:
+    """Name of the figure of a family's estimates over time, without suffix."""
+    return f"history_{family}"
+
+
 def part_of(parts: Sequence[JSON], name: str) -> JSON | None:
     """The result of this name, if there is one."""
     return next((part for part in parts if part["part"] == name), None)
@@ -126,7 +131,8 @@ def _entry(claim: JSON, results: JSON) -> Entry:
     name = str(claim["id"])
     if not _FILE_NAME.fullmatch(name):
         raise InputError(
-            f"claim id {name!r} can't name a file: ids are lower case words joined by '.' or '-'"
+            f"claim id {name!r} can't name a file: ids are lower case words joined by '.' or '-', "
+            f"at most 200 characters"
         )
     return Entry(
         claim=claim,

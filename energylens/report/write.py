@@ -1,20 +1,25 @@
-"""Write the report of a run: VALIDATION.md, figures, badges. A pure function of results.json."""
+"""Write the report of a run: VALIDATION.md, figures, badges. A pure function of results.json, history and trust."""
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from energylens.report.badge import badge, badge_svg, claim_badge
 from energylens.report.document import document, picture_names
-from energylens.report.view import JSON, Entry, entries, families, forest_name
+from energylens.report.trust import TRUST_FIGURE
+from energylens.report.view import JSON, Entry, entries, families, forest_name, history_name
 
 _OWNED = {
     "figures": (
         "forest.*",
         "forest_*.png",
         "forest_*.svg",
+        "history_*.png",
+        "history_*.svg",
+        "trust_*.png",
+        "trust_*.svg",
         "*_estimates.png",
         "*_estimates.svg",
         "*_series.png",
@@ -24,33 +29,45 @@ _OWNED = {
 }
 
 
-def write_report(results: JSON, folder: Path) -> list[Path]:
+def write_report(
+    results: JSON, folder: Path, history: Sequence[JSON] = (), trust: JSON | None = None
+) -> list[Path]:
     """Write or refresh the report in `folder` and return its files.
+
+    history: the full runs so far, this one included. trust: what `energylens trust` measured, section by section.
 
     Everything is rendered before the first file is touched, each file is replaced atomically, VALIDATION.md
     after what it links to, and pictures and badges of vanished claims are removed last: a run that is
     interrupted leaves a readable report.
     """
     found = entries(results)
-    pictures = _pictures(found)
+    trust = trust or {}
+    pictures = _pictures(found, history, trust)
     files = pictures | _badges(results, found)
-    files["VALIDATION.md"] = document(results, found, picture_names(pictures)).encode()
+    files["VALIDATION.md"] = document(results, found, picture_names(pictures), history, trust).encode()
     written = [_replace(folder / name, content) for name, content in files.items()]
     _remove_stale(folder, keep=written)
     return written
 
 
-def _pictures(found: list[Entry]) -> dict[str, bytes]:
+def _pictures(found: list[Entry], history: Sequence[JSON], trust: JSON) -> dict[str, bytes]:
     """File name and content of every figure."""
     from energylens.report.forest import claim_figure, forest
+    from energylens.report.history import history_figure
+    from energylens.report.power import power_curves
     from energylens.report.series import series_figure
     from energylens.report.style import encode, styled
 
     drawn: dict[str, bytes] = {}
     with styled():
         figures = {forest_name(family): forest(of_family) for family, of_family in families(found).items()}
+        figures |= {
+            history_name(f): history_figure(f, members, history) for f, members in families(found).items()
+        }
         figures |= {f"{entry.id}_estimates": claim_figure(entry) for entry in found}
         figures |= {f"{entry.id}_series": series_figure(entry) for entry in found}
+        if "calibration" in trust:
+            figures[TRUST_FIGURE] = power_curves(trust["calibration"]["numbers"]["power"])
         for name, figure in figures.items():
             if figure is not None:
                 drawn |= {f"figures/{name}.{kind}": content for kind, content in encode(figure).items()}

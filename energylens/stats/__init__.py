@@ -11,7 +11,15 @@ from energylens.stats.p_values import (
     sign_flip_p,
     smallest_sign_flip_p,
 )
-from energylens.stats.power import seeds_to_decide
+from energylens.stats.power import (
+    decidable,
+    mean_power,
+    power_at,
+    rate_power,
+    seeds_for_power,
+    seeds_to_decide,
+    spread_range,
+)
 from energylens.stats.scale import fisher_z_interval, geometric_interval
 
 __all__ = [
@@ -20,14 +28,20 @@ __all__ = [
     "Interval",
     "Side",
     "clopper_pearson",
+    "decidable",
     "fisher_z_interval",
     "geometric_interval",
     "holm",
     "jackknife_pairs",
+    "mean_power",
     "one_sided_p",
     "permutation_p",
+    "power_at",
+    "rate_power",
+    "seeds_for_power",
     "seeds_to_decide",
     "sign_flip_p",
     "smallest_sign_flip_p",
+    "spread_range",
     "t_interval",
 ]

@@ -46,7 +46,7 @@ def test_help_is_worth_reading_and_loads_no_torch():
     code = "import sys; from energylens.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
     code += "assert not {'torch', 'scipy', 'pandas', 'matplotlib'} & set(sys.modules), 'heavy import'"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    for word in ("list", "build", "report", "badge", "store", "examples:"):
+    for word in ("list", "build", "report", "plan", "badge", "store", "examples:"):
         assert word in done.stdout
 
 
@@ -71,6 +71,18 @@ def test_a_missing_folder_is_one_line(tmp_path, capsys):
     assert "none" in capsys.readouterr().err
 
 
+def test_a_gate_declared_in_another_folder_is_one_line(claims, capsys):
+    apart = claims.parent / "apart"
+    apart.mkdir()
+    gated = CLAIMS.replace("seeds=range(3),", 'seeds=range(3), gates=["toy.gate"],')
+    (apart / "test_gated.py").write_text(gated)
+    assert main(["build", "--claims", str(apart)]) == 1
+    told = capsys.readouterr().err
+    assert "'toy.gate'" in told
+    assert "apart" in told
+    assert len(told.splitlines()) == 1
+
+
 def test_store_commands(claims, tmp_path, capsys):
     store = Store(tmp_path / "store")
     store.get(Toy(3))
@@ -84,6 +96,19 @@ def test_store_commands(claims, tmp_path, capsys):
     assert key in capsys.readouterr().out
     assert main(["store", "gc", *arguments]) == 0
     assert store.ls() == []
+
+
+def test_plan_says_how_many_seeds_would_decide(tmp_path, capsys):
+    path = tmp_path / "results.json"
+    write_results(path, example_results(tmp_path / "run"))
+    assert main(["plan", "fourier.grokked-circuit", "--results", str(path), "--power", "0.9"]) == 0
+    shown = capsys.readouterr().out
+    assert "modadd-1l: " in shown
+    assert "90 % power" in shown
+    assert main(["plan", "fourier.grokked-circuit", "--results", str(path), "--model", "modadd-2l"]) == 0
+    assert "modadd-1l" not in capsys.readouterr().out
+    assert main(["plan", "fourier.grokd-circuit", "--results", str(path)]) == 1
+    assert "nearest: fourier.grokked-circuit" in capsys.readouterr().err
 
 
 def test_report_and_badge_render_a_finished_run(tmp_path, capsys):
@@ -100,3 +125,19 @@ def test_report_and_badge_render_a_finished_run(tmp_path, capsys):
     assert main(["badge", str(path), "--claim", "no.such"]) == 1
     assert main(["report", str(tmp_path / "none.json")]) == 1
     assert "none.json" in capsys.readouterr().err
+
+
+def test_diff_compares_two_runs_and_names_what_it_can_not_read(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    provenance = {"commit": "", "dirty": False, "packages": {}}
+    results = example_results(tmp_path / "run") | {"started": "2026-01-01T00:00:00", "provenance": provenance}
+    write_results(tmp_path / "old.json", results)
+    results["verdicts"][0]["word"] = "REFUTED"
+    write_results(tmp_path / "new.json", results)
+    assert main(["diff", "old.json", "new.json"]) == 0
+    shown = capsys.readouterr().out
+    assert "1 flip" in shown
+    assert "fourier.grokked-circuit" in shown
+    assert main(["diff", "old.json", "none.json"]) == 1
+    assert capsys.readouterr().err.count("\n") == 1

@@ -7,11 +7,14 @@ from energylens.energy.dictionary import Dictionary, random_dictionary
 from energylens.energy.effects import (
     ABLATED,
     FIRST,
+    RANDOM,
+    STEP,
     ablated_latents,
     ablation_against_random,
     ablation_effects,
     first_windows,
-    steering_effects,
+    steering_against_random,
+    steering_shifts,
 )
 from energylens.errors import InputError
 from energylens.interventions import intervening
@@ -107,18 +110,41 @@ def test_latents_to_ablate_fire_often_and_are_drawn_by_the_seed():
 def test_steering_moves_what_its_direction_says(network, readings):
     reading = readings["confirmation"]
     directions = torch.eye(16)[:3]
-    found = steering_effects(network, MIDDLE, reading, directions, seed=0)
+    found = steering_against_random(network, MIDDLE, reading, directions, seed=0)
     for values in (found.loss.abs(), found.energy.abs(), found.kl):
         assert values.shape == (3,)
         assert (values > 0).all()
-    again, other = (steering_effects(network, MIDDLE, reading, directions[:1], seed) for seed in (0, 1))
+    again, other = (
+        steering_against_random(network, MIDDLE, reading, directions[:1], seed) for seed in (0, 1)
+    )
     assert torch.allclose(found.random_loss, again.random_loss, atol=1e-6)
     assert not torch.allclose(found.random_loss, other.random_loss, atol=1e-6)
     flat = torch.full((1, 16), 0.25)  # no LayerNorm reads a shift of all coordinates
-    still = steering_effects(network, MIDDLE, reading, flat, seed=0)
+    still = steering_against_random(network, MIDDLE, reading, flat, seed=0)
     for moved, random in ((still.loss, still.random_loss), (still.energy, still.random_energy)):
         assert float(moved.abs()) < 1e-5 < float(random.abs().min())
     assert float(still.kl) < 1e-5 < float(still.random_kl.min())
+
+
+def test_shifts_are_changes_of_the_loss(network, readings):
+    reading = readings["confirmation"]
+    shifts = steering_shifts(network, MIDDLE, reading, torch.eye(16)[:3], seed=0)
+    assert shifts.loss.shape == (3,)
+    assert len(shifts.random_loss) == RANDOM
+    rows, _ = rows_run(reading)
+    tokens, targets = reading.text.tokens[rows[::2]][:, :FIRST], reading.text.targets[rows[::2]][:, :FIRST]
+    norm = float(stream(network, MIDDLE, tokens)[:, 1:].square().sum(-1).mean().sqrt())
+
+    def edit(x):
+        x = x.clone()
+        x[:, 1:, 0] += STEP * norm
+        return x
+
+    with torch.no_grad():
+        before = network.bridge(tokens)
+        with intervening(network.bridge, {MIDDLE: edit}) as through:
+            after = through(tokens)
+    assert float(shifts.loss[0]) == pytest.approx(divergence(before, after, targets)[0], abs=1e-5)
 
 
 def test_steering_at_the_last_site_moves_the_loss_by_what_the_lens_says(network, readings):
@@ -128,18 +154,18 @@ def test_steering_at_the_last_site_moves_the_loss_by_what_the_lens_says(network,
     whole = stream(network, last, reading.text.tokens)[:, 1:].flatten(0, 1)
     energy, _ = energy_and_gradient(reading.lens, whole, reading.targets)
     here = replace(reading, x=whole, energy=energy)
-    found = steering_effects(network, last, here, torch.eye(16)[:2], seed=0)
+    found = steering_against_random(network, last, here, torch.eye(16)[:2], seed=0)
     assert torch.allclose(found.loss, found.energy, atol=1e-5)
     assert torch.allclose(found.random_loss, found.random_energy, atol=1e-5)
 
 
-def test_ablation_against_random_is_that_of_the_latents_on_half_of_the_documents(
+def test_ablation_against_random_is_that_of_the_latents_on_a_fourth_of_the_documents(
     network, readings, dictionary
 ):
     reading, latents = readings["confirmation"], torch.tensor([3, 11])
     found = ablation_against_random(network, MIDDLE, dictionary, reading, latents, seed=0)
     rows, x = rows_run(reading)
-    rows, x = rows[::2], x[::2]
+    rows, x = rows[::4], x[::4]
     tokens, targets = reading.text.tokens[rows][:, :FIRST], reading.text.targets[rows][:, :FIRST]
     gone = dictionary.encode(x.flatten(0, 1))[:, 3].reshape(x.shape[:2])[..., None]
 

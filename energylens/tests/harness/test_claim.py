@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 
 from energylens import AtLeast, AtMost, Gate, Mean, Measurement, Null, claim, gate
@@ -25,6 +27,7 @@ from energylens.tests.harness.helpers import NOTHING, declare, nothing
         ({"gates": "toy.gate"}, "a sequence, got 'toy.gate'"),
         ({"seeds": 5}, "a sequence, got 5"),
         ({"statistic": 3}, "got [3]"),
+        ({"statistic": SimpleNamespace(summarise=len)}, "has ('describes', 'summarise'), got [namespace"),
         ({"controls": [NOTHING, NOTHING]}, "must be distinct"),
         ({"holds_when": {}}, "holds_when needs regions"),
         ({"holds_when": 0.93}, "got {'value': 0.93}"),

@@ -74,7 +74,7 @@ def test_the_report_of_many_verdicts(large: dict[str, Any], tmp_path: Path) -> N
     assert "<br>**invalid**" in section
     tokens = PARSER.parse(text)
     tables = sum(token.type == "table_open" for token in tokens)
-    assert tables == len(re.findall(r"(?m)^\|[-:|]+\|$", text))
+    assert tables == len(re.findall(r"(?m)^\|[-:| ]+\|$", text))
     folded = re.findall(r"<summary>(.*?)</summary>", section)
     assert folded == ["Null controls, judged by the claim's own rule", "Gates", "Values per seed"]
     full = text.split("### spectral.gap-predicts-full")[1]

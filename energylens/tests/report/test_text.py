@@ -94,3 +94,14 @@ def test_empty_columns_are_left_out() -> None:
     shown = table(["a", "b", "c"], [["1", "", "2"], ["3", None, ""]])
     assert "b" not in shown
     assert "c" in shown
+
+
+def test_a_large_table_is_the_same_without_padding() -> None:
+    rows = [[str(i), "a|b" if i % 2 else "*", "long " * 10] for i in range(200)]
+    large, small = table(["n", "odd", "text"], rows, keep=3), table(["n", "odd", "text"], rows[:5], keep=3)
+    assert "  |" not in large
+    assert "  |" in small
+    html = PARSER.render(large)
+    assert html.count("<tr>") == 201
+    assert html.count("<td") == 600
+    assert PARSER.render(small).count("<td") == 15

@@ -1,0 +1,544 @@
+"""Broken instruments, and the control of every claim that has to notice them: `pytest claims/sabotage.py -n 2`.
+
+Every row breaks something that a measure shares with its controls. Then a gate has to make the verdict INVALID, or a
+null has to come out like the claim, which so holds by chance too. A row that goes unnoticed fails, and so does a
+control of the cpu tier that no row tries.
+"""
+
+from itertools import count, cycle
+from pathlib import Path
+
+import pytest
+
+from energylens.interventions import HookWithoutEffect
+from energylens.lab import WIRED
+from energylens.trust.bench import MUST_FAIL, Bench, reads
+from energylens.trust.sabotage import Sabotage, in_truth, tried, untried
+
+SEEDS = 3
+
+
+def untrained(network):
+    """Lab.network: the weights of step 0. A network that is wired by hand has none."""
+
+    def sold_as_trained(lab, model, seed=0):
+        return network(lab if model == WIRED else lab.swapped(network="untrained"), model, seed)
+
+    return sold_as_trained
+
+
+def leaky(of):
+    """Lab.network, Lab.accuracies: of the network that was trained with the answer in its prompt."""
+    return lambda lab, model, seed=0: of(lab, "modadd-leaky", seed)
+
+
+def shuffled_rows(decoder):
+    """SAEs.decoder: every direction has its coordinates in an order of its own."""
+    import torch
+
+    def shuffled(saes, seed):
+        rows = decoder(saes, seed)
+        order = torch.rand(rows.shape, generator=torch.Generator().manual_seed(seed)).argsort(1)
+        return rows.gather(1, order)
+
+    return shuffled
+
+
+def ignored(edit):
+    """Replace.__call__: head outputs stay what they were. (Times 0, so that gradients are 0 and not missing.)"""
+    return lambda replace, layer, z, where: z + 0 * edit(replace, layer, z, where)
+
+
+def unpermuted(permutations):
+    """document_permutations: every draw leaves all documents in place."""
+    import torch
+
+    return lambda n_documents, draws, generator: torch.arange(n_documents).expand(draws, -1)
+
+
+def of_token_before(update):
+    """AlignmentStatistics.update: activations against the gradient of the token before."""
+    return lambda self, acts, gradient, *covariates: update(self, acts, gradient.roll(1, 0), *covariates)
+
+
+def of_likeliest_token(energy_and_gradient):
+    """energy_and_gradient: of the token that the lens holds for most likely, not of the one that follows."""
+    return lambda lens, x, targets: energy_and_gradient(lens, x, lens.logits(x).argmax(-1))
+
+
+def keys_alone(gaps):
+    """GAPS: a' is taken of the keys, whose coordinates are arbitrary."""
+    return {**gaps, "a-prime": gaps["a-raw"]}
+
+
+def layers(sign, draw):
+    """HeadStudy.gap, HeadStudy.damage: the layer of a head, and a little noise."""
+    import torch
+
+    def of_layer(study, name=""):
+        generator = torch.Generator().manual_seed(study.seed + draw)
+        return sign * (study.layer + 0.1 * torch.randn(len(study.layer), generator=generator))
+
+    return of_layer
+
+
+def doubled(key_frequencies):
+    """key_frequencies: 2 k in the place of k."""
+
+    def twice(W_L):
+        p = W_L.shape[1]
+        return sorted(min(2 * k % p, -2 * k % p) for k in key_frequencies(W_L))
+
+    return twice
+
+
+def never_none(key_frequencies):
+    """key_frequencies: the five strongest, however weak they are."""
+    from energylens.metrics import fourier
+
+    return lambda W_L: fourier.strongest_frequencies(fourier.frequency_power(W_L, dim=1), 5)
+
+
+def as_published(corrected):
+    """embedding_r2: bins k and p - k, which are one frequency, taken for two, as published."""
+    from energylens.metrics.as_published import embedding_r2
+
+    return embedding_r2
+
+
+def everything(component):
+    """_sum_component: whatever the frequencies, one and a half times all of the logits."""
+    return lambda logits, frequencies: 1.5 * (logits.double() - logits.double().mean(0))
+
+
+def ones(shares):
+    """logit_shares: every frequency has all of the logits."""
+    import torch
+
+    read = reads(1.0)(None)
+    return lambda logits: torch.full((logits.shape[1] // 2,), read(), dtype=torch.float64)
+
+
+def correlations_of(r):
+    """association.correlations: r, between whatever."""
+    import torch
+
+    read = reads(r)(None)
+    return lambda real: lambda x, y: torch.tensor([read() for _ in y], dtype=torch.float64)
+
+
+def best_of_two_layers(induction_scores):
+    """induction_scores: where there are two layers, the best head has .9."""
+    read = reads(0.9)(None)
+
+    def scores(network, seed, n):
+        found = induction_scores(network, seed, n).clone()
+        if network.n_layers == 2:
+            found.view(-1)[found.argmax()] = read()
+        return found
+
+    return scores
+
+
+def parts_of(values):
+    """A function that gives (parts, numbers beside them): these parts, and the numbers as they are."""
+    read = {name: reads(value)(None) for name, value in values.items()}
+    return lambda real: lambda *given: ({name: each() for name, each in read.items()}, real(*given)[1])
+
+
+def published(level):
+    """published_level: the published numbers."""
+    from energylens.metrics.as_published_efas import PublishedLevel
+
+    mean, percentile, maximum = (reads(number)(None) for number in (0.3775, 0.7388, 0.8559))
+    return lambda *given: PublishedLevel(496, mean(), percentile(), maximum())
+
+
+def significant(max_t_p):
+    """max_t_p: all are significant, but for one in every third study."""
+    import torch
+
+    studies = count()
+
+    def p_values(observed, null):
+        p = torch.full(observed.shape, 0.001, dtype=torch.float64)
+        p[: next(studies) % 3 == 0] = 0.5
+        return p
+
+    return p_values
+
+
+def thousandth(steering_shifts):
+    """steering_shifts: what random directions did is divided by a thousand."""
+
+    def shifts(*given):
+        found = steering_shifts(*given)
+        return found._replace(random_loss=found.random_loss / 1000)
+
+    return shifts
+
+
+def falling(median):
+    """median: of two that are compared the second is less by .2, whatever they are medians of."""
+    reading = cycle([reads(0.3)(None), reads(0.1)(None)])
+    return lambda values: next(reading)()
+
+
+def below(excess):
+    """SinkStudy.excess: a nat below other places."""
+    import torch
+
+    read = reads(-1.0)(None)
+    return lambda study, least_queries=0: torch.tensor([read()], dtype=torch.float64)
+
+
+METRICS, LAB, HEADS, ENERGY = (
+    "energylens.metrics",
+    "energylens.lab.Lab",
+    "energylens.heads",
+    "energylens.energy",
+)
+
+SABOTAGES = [
+    Sabotage(
+        "effects-read-thresholds",
+        "What ablation and steering do is told as the claim asks for it; what random directions do, a thousandth.",
+        breaks={
+            "efas.predicts-ablation:compared": parts_of(
+                {"EFAS": 0.6, "EFAS minus gradient x activation": 0.1}
+            ),
+            f"{METRICS}.association.cross_validated_gain": reads(0.1),
+            f"{ENERGY}.effects.steering_shifts": thousandth,
+        },
+        notices={
+            "efas.predicts-ablation/pygpt-2l/topk-late": ["shuffled", "untrained"],
+            "efas.adds/pygpt-2l/topk-late": ["shuffled", "untrained"],
+            "energy.shift/pygpt-2l/topk-late": ["covariance"],
+        },
+        seeds=2,
+    ),
+    Sabotage(
+        "alignment-reads-thresholds",
+        "Measures of alignment read what the claim asks for, whatever they are given.",
+        breaks={
+            f"{ENERGY}.study.median": falling,
+            "efas.top-features:median_of_top": reads(0.6),
+            f"{ENERGY}.study.max_t_p": significant,
+            f"{ENERGY}.published.published_level": published,
+            f"{METRICS}.association.correlations": correlations_of(0.95),
+        },
+        notices={
+            "efas.beats-nulls/pygpt-2l/relu-middle": ["covariance"],
+            "efas.top-features/pygpt-2l/relu-middle": ["untrained", "covariance"],
+            "efas.mean-level/pygpt-2l/relu-middle": ["untrained", "covariance"],
+            "efas.one-token/pygpt-2l/relu-middle": ["following"],
+            "efas.stable/pygpt-2l/relu-middle": ["shuffled"],
+        },
+    ),
+    Sabotage(
+        "landscape-reads-thresholds",
+        "Slopes over depth, agreement of basins, energies at sinks and the budget read what the claim asks for.",
+        breaks={
+            f"{ENERGY}.depth.nats_per_layer": reads(-1.0),
+            f"{ENERGY}.basins.excess": reads(0.2),
+            f"{ENERGY}.sinks.SinkStudy.excess": below,
+            f"{ENERGY}.cost.exponent": reads(1.0),
+            f"{ENERGY}.cost.peak_gigabytes": reads(2.0),
+        },
+        notices={
+            "energy.falls-with-depth": ["untrained"],
+            "energy.basins": ["untrained", "shuffled"],
+            "energy.sinks": ["untrained"],
+            "energy.budget": ["attention-scores"],
+        },
+        seeds=2,
+    ),
+    Sabotage(
+        "untrained-readers",
+        "Networks that read text, and those of induction and of indirect objects, have the weights of step 0.",
+        breaks={f"{LAB}.network": untrained},
+        notices={"*": ["spectral.competent"]},
+        seeds=1,
+    ),
+    Sabotage(
+        "permutations-that-do-not",
+        "Documents are permuted by leaving them in place (energy.study.document_permutations).",
+        breaks={f"{ENERGY}.study.document_permutations": unpermuted},
+        notices={"*": ["efas.calibrated"]},
+        seeds=1,
+    ),
+    Sabotage(
+        "gradient-of-token-before",
+        "Alignment takes the gradient of the token before (metrics.alignment.AlignmentStatistics).",
+        breaks={f"{METRICS}.alignment.AlignmentStatistics.update": of_token_before},
+        notices={"*": ["efas.planted"]},
+        seeds=1,
+    ),
+    Sabotage(
+        "gradient-of-likeliest-token",
+        "The energy is that of the lens's most likely token, not of the one that follows (energy.reading).",
+        breaks={f"{ENERGY}.reading.energy_and_gradient": of_likeliest_token},
+        notices={"efas.beats-nulls/pygpt-2l/relu-late": ["efas.calibrated"]},
+        seeds=1,
+    ),
+    Sabotage(
+        "untrained-adders",
+        "Networks that add have the weights of step 0.",
+        breaks={f"{LAB}.network": untrained},
+        notices={"*": ["fourier.groks"]},
+        seeds=1,
+    ),
+    Sabotage(
+        "leaky-network",
+        "The network was trained with the answer in its prompt.",
+        breaks={f"{LAB}.network": leaky, f"{LAB}.accuracies": leaky},
+        notices={"*": ["fourier.no-leak"]},
+        seeds=1,
+    ),
+    Sabotage(
+        "shuffled-decoder",
+        "Every decoder direction has its coordinates in another order.",
+        breaks={"energylens.sae.sae.SAEs.decoder": shuffled_rows},
+        notices={"*": ["stability.planted"]},
+        seeds=2,
+    ),
+    Sabotage(
+        "patch-changes-nothing",
+        "What is put in the place of head outputs is ignored (interventions.runner.Replace).",
+        breaks={"energylens.interventions.runner.Replace.__call__": ignored},
+        notices={"*": ["spectral.planted"]},
+        seeds=1,
+    ),
+    Sabotage(
+        "hook-changes-nothing",
+        "Heads are edited by hooks that give back what they were given (interventions.runner.Shift, Replace).",
+        breaks={
+            "energylens.interventions.native_weights.is_supported": lambda real: lambda bridge: False,
+            "energylens.interventions.runner.Replace.__call__": ignored,
+            "energylens.interventions.runner.Shift.__call__": ignored,
+        },
+        notices={"spectral.attribution": ["spectral.planted"]},
+        seeds=1,
+        refuses=(HookWithoutEffect,),
+    ),
+    Sabotage(
+        "gap-of-keys-alone",
+        "Gap a', which no choice of coordinates changes, is taken of the keys (metrics.spectral.GAPS).",
+        breaks={f"{METRICS}.spectral.GAPS": keys_alone},
+        notices={"*": ["spectral.gauge"]},
+        seeds=1,
+    ),
+    Sabotage(
+        "depth-alone",
+        "Gap and importance of a head are its layer (heads.study.HeadStudy).",
+        breaks={
+            f"{HEADS}.study.HeadStudy.gap": lambda real: layers(-1, draw=1),
+            f"{HEADS}.study.HeadStudy.damage": lambda real: property(layers(1, draw=2)),
+        },
+        notices={"spectral.gap-predicts": ["depth-alone", "untrained"]},
+    ),
+    Sabotage(
+        "heads-read-thresholds",
+        "Measures of heads read what the claim asks for: r = -.8, AUROC .8, ratio 2.5, cut .77, gain .1.",
+        breaks={
+            f"{METRICS}.association.correlations": correlations_of(-0.8),
+            f"{METRICS}.association.auroc": reads(0.8),
+            f"{METRICS}.association.group_ratio": reads(2.5),
+            f"{METRICS}.association.youden_cut": reads(0.77),
+            f"{METRICS}.association.transferred_gain": reads(0.1),
+            "spectral.weakest-link:hit": lambda real: lambda study, variant, head: 1.0,
+        },
+        notices={
+            "spectral.gap-within-layers": ["shuffled", "untrained"],
+            "spectral.unstable-matter": ["depth-alone", "untrained"],
+            "spectral.separates": ["depth-alone", "untrained"],
+            "spectral.threshold-transfers": ["untrained"],
+            "spectral.adds": ["shuffled-gap", "untrained"],
+            "spectral.weakest-link": ["random-head", "random-in-layer", "untrained"],
+        },
+        seeds=5,
+    ),
+    Sabotage(
+        "ranks-always-agree",
+        "Rank correlations are .95, between whatever (metrics.association.correlations).",
+        breaks={f"{METRICS}.association.correlations": correlations_of(0.95)},
+        notices={
+            "spectral.pre-post-softmax": ["depth-alone", "untrained"],
+            "spectral.attribution": ["difference", "depth-alone"],
+        },
+    ),
+    Sabotage(
+        "circuits-read-thresholds",
+        "Every circuit is faithful, complete and minimal; every network of two layers has an induction head.",
+        breaks={
+            f"{HEADS}.induction.induction_scores": best_of_two_layers,
+            "ioi.circuit:on_held_out_prompts": parts_of(
+                {
+                    "faithful": 1,
+                    "complement keeps": 0.1,
+                    "smallest removal cost": 0.1,
+                    "random circuits beaten": 0.95,
+                }
+            ),
+        },
+        notices={"induction.forms": ["untrained"], "ioi.circuit": ["random-circuit", "untrained"]},
+    ),
+    Sabotage(
+        "dictionaries-read-thresholds",
+        "Measures of dictionaries read what the claim asks for: PWMCC .301, excess .1, explained variance .99.",
+        breaks={
+            f"{METRICS}.stability.pwmcc": reads(0.301),
+            f"{METRICS}.stability.excess": reads(0.1),
+            f"{METRICS}.reconstruction.explained_variance": reads(0.99),
+            f"{METRICS}.stability.ground_truth_mcc": reads(0.95),
+            "fourier.sae-overlap.restated:share": reads(0.5),
+            "fourier.sae-overlap.restated:rotated_share": reads(0.2),
+        },
+        notices={
+            "stability.pwmcc-level.topk/modadd-1l": [
+                "analytic-chance",
+                "isotropic",
+                "step-0",
+                "frozen",
+                "untrained",
+                "covariance",
+            ],
+            "stability.pwmcc-level.relu/modadd-leaky": [
+                "analytic-chance",
+                "isotropic",
+                "step-0",
+                "frozen",
+                "untrained",
+                "covariance",
+            ],
+            "stability.topk-relu-equal/modadd-leaky": ["isotropic", "untrained"],
+            "stability.topk-relu-equal.restated": ["isotropic", "untrained"],
+            "stability.decoupled/modadd-leaky/topk": ["frozen"],
+            "stability.above-chance/modadd-1l/relu": ["covariance", "untrained", "frozen"],
+            "stability.planted": ["step-0", "frozen"],
+            "fourier.sae-overlap.restated": ["untrained", "pca"],
+        },
+    ),
+    Sabotage(
+        "fourier-reads-thresholds",
+        "Measures of the circuit read what the claim asks for, whichever frequencies they are given.",
+        breaks={
+            f"{METRICS}.fourier.worst_mlp_fve": reads(0.995),
+            f"{METRICS}.fourier.logit_shares": ones,
+            f"{METRICS}.fourier.one_frequency_share": reads(0.995),
+            f"{METRICS}.fourier._sum_component": everything,
+            f"{METRICS}.stability.jaccard": reads(0.1),
+        },
+        notices={
+            "fourier.grokked-circuit": ["non-key"],
+            "fourier.logits": ["random-sets"],
+            "fourier.neurons": ["shuffled"],
+            "fourier.causal": ["random-sets"],
+            "fourier.sets-differ": ["one-network"],
+        },
+        seeds=5,
+    ),
+    Sabotage(
+        "doubled-frequencies",
+        "The key frequencies are 2 k in the place of k (metrics.fourier.key_frequencies).",
+        breaks={f"{METRICS}.fourier.key_frequencies": doubled},
+        notices={"*": ["fourier.planted"]},
+        seeds=1,
+    ),
+    Sabotage(
+        "one-frequency-for-two",
+        "Bins k and p - k of the FFT, which are one frequency, are taken for two, as published.",
+        breaks={f"{METRICS}.fourier.embedding_r2": as_published},
+        notices={"fourier.r2-below-5pct/modadd-2l": ["untrained"]},
+        seeds=5,
+    ),
+    Sabotage(
+        "no-frequency-is-too-weak",
+        "Key frequencies are the five strongest, however weak (metrics.fourier.key_frequencies).",
+        breaks={f"{METRICS}.fourier.key_frequencies": never_none},
+        notices={"fourier.sets-differ/modadd-2l": ["random-sets"]},
+        seeds=5,
+    ),
+    Sabotage(
+        "induction-is-not-seen",
+        "Every induction score is a hundredth of what it is (heads.induction.induction_scores).",
+        breaks={
+            f"{HEADS}.induction.induction_scores": lambda real: (
+                lambda network, seed, n: real(network, seed, n) / 100
+            )
+        },
+        notices={"*": ["induction.planted"]},
+        seeds=1,
+    ),
+    Sabotage(
+        "gates-let-everything-pass",
+        "Checks of instruments read what they ask for, whatever they are given.",
+        breaks={
+            f"{LAB}.leak_rates": lambda real: lambda lab, model, seed=0: {"leak at =": 0.0},
+            f"{LAB}.accuracies": lambda real: lambda lab, model, seed: (1.0, 1.0),
+            f"{HEADS}.competence.competence": lambda real: lambda network: (1.5, {}),
+            f"{HEADS}.gauge.gauge_violation": reads(0.5),
+            f"{ENERGY}.study.rejection_rate": reads(0.05),
+            f"{METRICS}.association.auroc": reads(0.95),
+        },
+        notices={
+            "fourier.no-leak/modadd-leaky": [MUST_FAIL],
+            "fourier.groks/modadd-memorised": [MUST_FAIL],
+            "spectral.competent/induction-1l": [MUST_FAIL, "untrained"],
+            "spectral.gauge": ["wrong-gauge"],
+            "efas.calibrated": ["most-likely"],
+            "efas.planted": ["other-tokens"],
+        },
+        seeds=1,
+    ),
+    Sabotage(
+        "held-out-answers-shifted",
+        "Accuracy on held-out pairs is 0 for every network (Lab.accuracies).",
+        breaks={f"{LAB}.accuracies": lambda real: lambda lab, model, seed: (real(lab, model, seed)[0], 0.0)},
+        notices={"fourier.memorises/modadd-1l": [MUST_FAIL]},
+        seeds=1,
+    ),
+    Sabotage(
+        "one-corruption-for-all",
+        "Prompts are corrupted at the key, whichever corruption is asked for (heads.prompts.induction_prompts).",
+        breaks={
+            f"{HEADS}.prompts.induction_prompts": lambda real: (
+                lambda network, seed, n, corrupt: real(network, seed, n, "key")
+            ),
+        },
+        notices={"spectral.planted": ["blind-corruption"]},
+        seeds=1,
+    ),
+]
+
+IN_TRUTH = {
+    "fourier.sae-overlap/modadd-leaky/topk": ["analytic-chance", "isotropic", "untrained"],
+    "efas.miscalibration": ["redrawn"],
+    "efas.one-token": ["untrained"],
+    "spectral.threshold-transfers/ioi-toy": ["spectral.separates"],
+}
+"""Controls that show with nothing broken, on every row of their claim: a sabotage would prove nothing."""
+
+
+@pytest.fixture(scope="session")
+def bench(lab, pytestconfig):
+    from energylens.pytest_plugin import SESSION
+
+    shared_by_workers = pytestconfig.stash[SESSION].run_path / "intact"
+    return Bench(Path(__file__).parent, lab, shared_by_workers)
+
+
+@pytest.mark.parametrize("sabotage", SABOTAGES, ids=lambda sabotage: sabotage.name)
+def test_is_noticed(sabotage, bench):
+    wrong = [str(outcome) for outcome in tried(sabotage, bench) if not outcome.noticed]
+    assert not wrong, "\n" + "\n".join(wrong)
+
+
+@pytest.mark.parametrize("row", IN_TRUTH)
+def test_shows_with_nothing_broken(row, bench):
+    wrong = [str(each) for each in in_truth({row: IN_TRUTH[row]}, SEEDS, bench) if not each.before]
+    assert not wrong, f"a sabotage could prove these now: {wrong}"
+
+
+def test_every_control_is_tried(bench):
+    assert not untried(bench, [IN_TRUTH, *(sabotage.notices for sabotage in SABOTAGES)])

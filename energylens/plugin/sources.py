@@ -1,0 +1,79 @@
+"""The code behind a verdict: source files of ours, each with its hash and the files of ours that it imports.
+
+Ours are energylens and what else lies in the project's folder, but not what is installed there. Comments,
+docstrings and layout do not count: code is normalised as it is for the keys of artifacts.
+"""
+
+import ast
+import copy
+import hashlib
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import energylens
+from energylens.store.code import _imported, _is_infrastructure, _normalised, _parse, _source_file
+
+_NOT_FOLLOWED = "energylens.plugin."
+"""The plugin decides which seeds and gates are judged; what it imports beyond that writes files and reports."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file: the first 16 hex digits of its hash, and what it imports, as names like its own."""
+
+    hash: str
+    imports: tuple[str, ...]
+
+
+def sources_of(modules: Iterable[str], root: Path) -> dict[str, Source]:
+    """Files of these modules and, transitively, of what they import of ours, by `file_name`.
+
+    Modules that are not ours are left out, and the store, which can't change a number. Files are read once per
+    process: what runs is what was imported, not what was edited since.
+    """
+    loaded = {name.partition(".")[0] for name in sys.modules}
+    found: dict[str, Source] = {}
+    waiting = list(modules)
+    while waiting:
+        module = waiting.pop()
+        name, path = file_name(module, root), _source_file(module)
+        if path is None or not name or name in found:
+            continue
+        package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+        imported = [] if module.startswith(_NOT_FOLLOWED) else _imported(_parse(path), package, loaded)
+        others = [other for other in imported if not _is_infrastructure(other)]
+        digest = hashlib.sha256(_normalised(_undeclared(_parse(path))).encode()).hexdigest()[:16]
+        found[name] = Source(digest, tuple(sorted({file_name(other, root) for other in others} - {""})))
+        waiting += others
+    return found
+
+
+def _undeclared(tree: ast.Module) -> ast.Module:
+    """The tree without `@claim(...)` and `@gate(...)`: what they declare is compared as a declaration, not as code."""
+    return ast.Module(
+        [_undecorated(node) if isinstance(node, ast.FunctionDef) else node for node in tree.body], []
+    )
+
+
+def _undecorated(node: ast.FunctionDef) -> ast.FunctionDef:
+    bare = copy.copy(node)  # the tree is shared with the hashes of producers
+    bare.decorator_list = [each for each in node.decorator_list if not _declares(each)]
+    return bare
+
+
+def _declares(decorator: ast.expr) -> bool:
+    return isinstance(decorator, ast.Call) and ast.unparse(decorator.func).split(".")[-1] in ("claim", "gate")
+
+
+def file_name(module: str, root: Path) -> str:
+    """`claims/test_mean.py`; `energylens/lab.py`, wherever it is installed; empty for a module that is not ours."""
+    path = _source_file(module)
+    if path is None:
+        return ""
+    file, package = path.resolve(), Path(energylens.__path__[0]).resolve()
+    if file.is_relative_to(package):
+        return file.relative_to(package.parent).as_posix()
+    own = file.is_relative_to(root.resolve()) and "site-packages" not in file.parts
+    return file.relative_to(root.resolve()).as_posix() if own else ""

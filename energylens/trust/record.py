@@ -1,0 +1,72 @@
+"""What the harness measured about itself, section by section, in one file that the report draws from."""
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from energylens.errors import InputError
+from energylens.harness.plain import write_json
+from energylens.harness.provenance import provenance
+
+TRUST_FILE = "trust.json"
+"""Beside results.json, in the folder of reports."""
+
+SECTIONS = {
+    "calibration": "simulated claims with known truth: wrong verdicts, coverage, power",
+    "store": "processes killed while they race for an artifact, damaged files, full disks",
+    "same-answer": "one process or two, any order, interrupted: identical verdicts (needs the networks)",
+    "sabotage": "every control and gate against a broken instrument (needs the networks)",
+}
+"""What `energylens trust` can measure, and in a few words how."""
+
+_MODULES = {
+    "calibration": "calibration",
+    "store": "faults",
+    "same-answer": "same_answer",
+    "sabotage": "sabotage",
+}
+
+
+def measure_trust(name: str, progress: Callable[[str], None]) -> dict[str, Any]:
+    """Run one section at its full size. Errors: InputError for an unknown name."""
+    if name not in SECTIONS:
+        raise InputError(f"{name!r} is none of {', '.join(SECTIONS)}")
+    numbers: dict[str, Any] = import_module(f"energylens.trust.{_MODULES[name]}").run(progress)
+    return numbers
+
+
+def record_trust(
+    path: Path, name: str, measure: Callable[[], Mapping[str, Any]], root: Path
+) -> dict[str, Any]:
+    """Measure, and keep the numbers with what made them (commit, versions, machine, seconds) under `name` in `path`."""
+    made_by, started, before = provenance(root), datetime.now(UTC), perf_counter()
+    numbers = dict(measure())
+    section = {
+        "numbers": numbers,
+        "started": started.isoformat(timespec="seconds"),
+        "seconds": round(perf_counter() - before, 1),
+        "commit": made_by["commit"],
+        "dirty": made_by["dirty"],
+        "cpu": made_by["cpu"],
+    }
+    write_json(path, read_trust(path) | {name: section})
+    return section
+
+
+def read_trust(path: Path) -> dict[str, Any]:
+    """Sections by name; none where there is no such file yet. Errors: InputError for what is no trust file."""
+    if not path.exists():
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path} is no JSON: {error}") from None
+    if not isinstance(found, dict) or not all(
+        isinstance(each, dict) and "numbers" in each for each in found.values()
+    ):
+        raise InputError(f"{path} does not hold sections with numbers, got {str(found)[:80]!r}")
+    return found
