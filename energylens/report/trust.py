@@ -64,7 +64,7 @@ def _calibration(found: JSON) -> Iterator[Md]:
     headers = ["seeds are", "promised level", *(f"{n} seeds" for n in seeds)]
     yield table(headers, rows)
     yield Md(
-        "*In each cell: the largest rate over regions of wrong HOLDS / wrong REFUTED with the truth on the boundary; "
+        "*In each cell: the largest rate, over regions, of wrong HOLDS or REFUTED with the truth on the boundary; "
         "coverage of the 90 % interval. Skewed seeds have no promise; their rates are told as they are.*"
     )
     two = found["two_parts"]
@@ -75,9 +75,10 @@ def _calibration(found: JSON) -> Iterator[Md]:
 
 
 def _cell(cell: JSON) -> str:
+    """Regions mirror each other, so that wrong HOLDS and wrong REFUTED have the same largest rate."""
     at = [each for each in cell["decisions"] if each["truth"] == _LEVEL_REGIONS]
-    worst = (max(float(each[word]["rate"]) for each in at) for word in ("holds", "refuted"))
-    return f"{' / '.join(map(_percent, worst))}; {_percent(cell['coverage']['rate'])}"
+    worst = max(float(each[word]["rate"]) for each in at for word in ("holds", "refuted"))
+    return f"{_percent(worst)}; {_percent(cell['coverage']['rate'])}"
 
 
 def _sabotage(found: JSON) -> Iterator[Md]:

@@ -98,7 +98,7 @@ def test_what_was_not_measured_is_named(trust):
 
 def test_a_cell_shows_the_worst_of_all_regions_and_the_coverage(trust):
     text = text_of(trust, "verdict wrong")
-    assert "4.9 % / 4.9 %; 90.1 %" in text
+    assert "4.9 %; 90.1 %" in text
     assert "No promise was broken" in text
     trust["calibration"]["numbers"]["broken_promises"] = ["normal, 3 seeds: covers .5"]
     assert "Promises broken: normal, 3 seeds" in text_of(trust, "verdict wrong")
