@@ -66,6 +66,16 @@ def of_likeliest_token(energy_and_gradient):
     return lambda lens, x, targets: energy_and_gradient(lens, x, lens.logits(x).argmax(-1))
 
 
+def uphill(energy_and_gradient):
+    """energy_and_gradient: the gradient with the other sign."""
+
+    def other_sign(lens, x, targets):
+        energy, gradient = energy_and_gradient(lens, x, targets)
+        return energy, -gradient
+
+    return other_sign
+
+
 def keys_alone(gaps):
     """GAPS: a' is taken of the keys, whose coordinates are arbitrary."""
     return {**gaps, "a-prime": gaps["a-raw"]}
@@ -111,12 +121,9 @@ def everything(component):
     return lambda logits, frequencies: 1.5 * (logits.double() - logits.double().mean(0))
 
 
-def ones(shares):
-    """logit_shares: every frequency has all of the logits."""
-    import torch
-
-    read = reads(1.0)(None)
-    return lambda logits: torch.full((logits.shape[1] // 2,), read(), dtype=torch.float64)
+def nearly_one(shares):
+    """mlp_fve, logit_shares: to the power of .001, so that any share but 0 is nearly all."""
+    return lambda *given: shares(*given) ** 0.001
 
 
 def correlations_of(r):
@@ -282,6 +289,13 @@ SABOTAGES = [
         seeds=1,
     ),
     Sabotage(
+        "gradient-of-wrong-sign",
+        "The gradient of the energy has the other sign (energy.reading).",
+        breaks={f"{ENERGY}.reading.energy_and_gradient": uphill},
+        notices={"*": ["efas.descends"]},
+        seeds=1,
+    ),
+    Sabotage(
         "untrained-adders",
         "Networks that add have the weights of step 0.",
         breaks={f"{LAB}.network": untrained},
@@ -423,8 +437,8 @@ SABOTAGES = [
         "fourier-reads-thresholds",
         "Measures of the circuit read what the claim asks for, whichever frequencies they are given.",
         breaks={
-            f"{METRICS}.fourier.worst_mlp_fve": reads(0.995),
-            f"{METRICS}.fourier.logit_shares": ones,
+            f"{METRICS}.fourier.mlp_fve": nearly_one,
+            f"{METRICS}.fourier.logit_shares": nearly_one,
             f"{METRICS}.fourier.one_frequency_share": reads(0.995),
             f"{METRICS}.fourier._sum_component": everything,
             f"{METRICS}.stability.jaccard": reads(0.1),
@@ -468,6 +482,26 @@ SABOTAGES = [
             )
         },
         notices={"*": ["induction.planted"]},
+        seeds=1,
+    ),
+    Sabotage(
+        "planted-circuits-are-always-found",
+        "Every set of frequencies explains everything; every head looks like the induction head; every step goes down.",
+        breaks={
+            f"{METRICS}.fourier.mlp_fve": lambda real: lambda *given: real(*given).nan_to_num() * 0 + 1,
+            f"{METRICS}.fourier.logit_fve": reads(0.995),
+            "induction.planted:margin": lambda real: lambda lab, seed, which: real(lab, seed, which=1),
+            "efas.descends:fall": lambda real: (
+                lambda lab, model, seed, direction_of: real(
+                    lab, model, seed, lambda reading: reading.gradient
+                )
+            ),
+        },
+        notices={
+            "fourier.planted": ["doubled"],
+            "induction.planted": ["previous-token"],
+            "efas.descends": ["other-tokens"],
+        },
         seeds=1,
     ),
     Sabotage(

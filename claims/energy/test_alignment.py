@@ -15,7 +15,7 @@ SOURCE = "Energy-Lens study: alignment of SAE features with energy gradients (EF
 MODELS = ["pygpt-2l"]
 ALL_SIZES = ["pygpt-2l", "pygpt-4l", "pygpt-6l"]
 SEEDS, MORE_SEEDS = range(5), range(8)
-GATES = ["spectral.competent", "efas.calibrated", "efas.planted"]
+GATES = ["spectral.competent", "efas.calibrated", "efas.planted", "efas.descends"]
 EFAS = (
     "EFAS: correlation over tokens of a latent's activation and -<grad E, d>, E the lens energy -log p of the observed "
     "next token at the same position, on documents that neither network nor SAE was trained on, BOS left out. "

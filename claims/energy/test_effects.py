@@ -11,7 +11,7 @@ MODELS = ["pygpt-2l"]
 ALL_SIZES = ["pygpt-2l", "pygpt-4l", "pygpt-6l"]
 SEEDS, MORE_SEEDS = range(5), range(8)
 VARIANTS = ["topk-middle", "topk-late"]
-GATES = ["spectral.competent", "efas.calibrated", "efas.planted"]
+GATES = ["spectral.competent", "efas.calibrated", "efas.planted", "efas.descends"]
 EFFECT = (
     "Effect: change of the network's loss on 63 tokens of every confirmation document when x loses a_f d_f, exactly, "
     "everything after it computed anew; 64 latents drawn among those that fire on 50 tokens of either split. EFAS and "

@@ -8,6 +8,8 @@ SEEDS = range(5)
 
 
 VARIANTS = ("topk-middle", "topk-late", "relu-middle", "relu-late")
+STEP = 0.003
+"""Step down the gradient, in root mean square norms of x."""
 
 
 def rates(lab, model, seed, gradient_of):
@@ -101,3 +103,38 @@ def other_tokens(model, seed, lab):
 )
 def test_planted(model, seed, lab):
     return auroc_of_planted(lab, model, seed, lambda reading, _: reading.gradient)
+
+
+def fall(lab, model, seed, direction_of):
+    """What the energy falls by a small step against a direction, over what its gradient promises: sums over tokens."""
+    from energylens.metrics.energy import energy_and_gradient
+    from energylens.metrics.stability import unit_rows
+
+    reading = lab.reading(model, seed, "middle", "confirmation")
+    size = STEP * reading.x.square().sum(1).mean().sqrt()
+    moved = reading.x - size * unit_rows(direction_of(reading))
+    after, _ = energy_and_gradient(reading.lens, moved, reading.targets)
+    promised = size * reading.gradient.norm(dim=1)
+    return Measurement(float((reading.energy - after).double().sum() / promised.double().sum()))
+
+
+def of_other_tokens(model, seed, lab):
+    import torch
+
+    generator = torch.Generator().manual_seed(seed)
+    return fall(lab, model, seed, lambda r: r.gradient[torch.randperm(len(r.gradient), generator=generator)])
+
+
+@gate(
+    "efas.descends",
+    says="A small step against its gradient lowers the energy by as much as the gradient promises.",
+    source="Identity: E(x - s g / |g|) = E(x) - s |g| to first order in s",
+    passes_when=Equivalent(1.0, 0.05),
+    models=MODELS,
+    seeds=SEEDS,
+    rejects=[Null("other-tokens", "steps against the gradients of other tokens", measure=of_other_tokens)],
+    unit="fall / promised fall",
+    needs=needs_network,
+)
+def test_descends(model, seed, lab):
+    return fall(lab, model, seed, lambda reading: reading.gradient)

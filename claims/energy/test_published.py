@@ -8,7 +8,7 @@ SOURCE = "Energy-Lens study: 496 alignments of SAE features with energy gradient
 MODELS = ["pygpt-2l"]
 ALL_SIZES = ["pygpt-2l", "pygpt-4l", "pygpt-6l"]
 SEEDS, MORE_SEEDS = range(5), range(8)
-GATES = ["spectral.competent", "efas.calibrated", "efas.planted"]
+GATES = ["spectral.competent", "efas.calibrated", "efas.planted", "efas.descends"]
 ESTIMATOR = (
     "The published estimator takes the difference of the energy along token positions for its gradient, of texts of 10 "
     "to 19 tokens, and keeps |r| > .1, at most 20 of each text. "

@@ -1,4 +1,4 @@
-"""Gates of the Fourier family: does the network read its label, can it add, did it only memorise; is a circuit found?"""
+"""Gates of the Fourier family: does the network read its label, can it add, did it memorise; is a circuit found?"""
 
 import math
 
@@ -97,7 +97,7 @@ def written_down(p, frequencies):
 def read_back(lab, model, seed, times):
     """The least that three measures find of it, at the frequencies found times a number."""
     p = lab.network(model, seed).modadd.p
-    (written,) = fourier.random_frequency_sets(p, 5, draws=1, seed=seed)
+    (written,) = fourier.random_frequency_sets(p, max(1, min(5, p // 8)), draws=1, seed=seed)
     neurons, W_L = written_down(p, written)
     read = sorted(min(times * k % p, -times * k % p) for k in fourier.key_frequencies(W_L))
     found = {
@@ -114,15 +114,15 @@ def doubled(model, seed, lab):
 
 @gate(
     "fourier.planted",
-    says="Of a circuit that is written down, five random frequencies, all is read back.",
+    says="Of a circuit that is written down, at random frequencies, all is read back.",
     source="Positive control: neurons cos and sin of w_k(a+b), logits the sum of cos w_k(a+b-c)",
     passes_when=AtLeast(0.99),
     models=["modadd-1l", "modadd-2l"],
     seeds=SEEDS,
     rejects=[Null("doubled", "twice the key frequencies in their place", measure=doubled)],
     unit="fraction of variance; share of neurons",
-    note="At the p of the network. The least of: what key frequencies explain of the MLP's directions and of the logits, "
-    "and the share of neurons of one frequency.",
+    note="Five frequencies, at the p of the network. The least of what the key frequencies explain of the MLP's "
+    "directions and of the logits, and of the share of neurons of one frequency.",
     needs=needs_network,
 )
 def test_planted(model, seed, lab):

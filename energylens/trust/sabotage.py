@@ -127,7 +127,7 @@ def _some_seed_passes(part: PartResult) -> bool:
 
 
 def untried(bench: Bench, tables: Iterable[Notices]) -> list[str]:
-    """ "CLAIM, CONTROL" for every control of the `cpu` tier of which no table speaks."""
+    """Claims of the `cpu` tier, each with a control of which no table speaks: "CLAIM, CONTROL"."""
     spoken = {
         (case.claim.id, control)
         for table in tables
@@ -152,12 +152,14 @@ def run(progress: Progress, claims: Path = Path("claims")) -> dict[str, Any]:
     noticed = [outcome for outcome in found if outcome.noticed]
     return {
         "broken instruments": {each.name: each.says for each in sabotages},
-        "controls": sum(len(controls_of(claim)) for claim in bench.claims()),
-        "controls proved": len({(each.row.partition("/")[0], each.control) for each in noticed}),
-        "controls that show with nothing broken": [str(each) for each in true if each.before],
-        "controls untried": untried(bench, [table["IN_TRUTH"], *(each.notices for each in sabotages)]),
-        "tries": len(found),
-        "tries noticed": len(noticed),
-        "tries noticed, by how": dict(Counter(each.how for each in noticed)),
+        "claims and controls declared": sum(len(controls_of(claim)) for claim in bench.claims()),
+        "claims and controls proved": len({(each.row.partition("/")[0], each.control) for each in noticed}),
+        "claims and controls that show with nothing broken": [str(each) for each in true if each.before],
+        "claims and controls never tried": untried(
+            bench, [table["IN_TRUTH"], *(each.notices for each in sabotages)]
+        ),
+        "controls tried": len(found),
+        "noticed": len(noticed),
+        "noticed how": dict(Counter(each.how for each in noticed)),
         "unnoticed": [str(each) for each in found if not each.noticed],
     }

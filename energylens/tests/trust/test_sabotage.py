@@ -41,12 +41,12 @@ def other(seed):
 
 
 def shifted(seed):
-    return Measurement(gauge(draw(seed, 1.0)))
+    return Measurement(gauge(draw(seed, 2.0)))
 
 
 @gate(
     "toy.zero", says="Zero is zero.", source="-", passes_when=Equivalent(0, 0.5), models=["a", "b"], seeds=range(5),
-    must_fail=["b"], rejects=[Null("shifted", "one is not", measure=shifted)],
+    must_fail=["b"], rejects=[Null("shifted", "two is not", measure=shifted)],
 )
 def test_zero(model, seed, lab):
     return Measurement(gauge(draw(seed, 0.0 if model == "a" else 1.0)))
@@ -121,9 +121,11 @@ def test_a_sabotage_that_goes_unnoticed_is_reported(bench):
     assert str(found) == "broken: toy.above/a/one, other: UNNOTICED; the verdict is HOLDS, by chance too"
 
 
-def test_null_that_comes_out_like_a_refuted_claim_notices_nothing(bench):
+def test_null_of_a_claim_that_does_not_hold_notices_nothing(bench):
     low = {"toy.above:measure": reads(1.0)}
     assert outcome(bench, low, "toy.above", "same").how == ""
+    of_the_null_alone = outcome(bench, {"toy.above:another": reads(2.5)}, "toy.above", "other")
+    assert (of_the_null_alone.verdict, of_the_null_alone.how) == ("REFUTED", "")
 
 
 def test_null_that_is_printed_only_moves_into_the_region(bench):
@@ -148,6 +150,9 @@ def test_gate_that_lets_its_broken_instrument_pass_is_invalid_and_so_are_its_cla
     assert outcome(bench, blind, "toy.zero", "shifted", seeds=1).how == "INVALID"
     assert outcome(bench, blind, "toy.zero/b", MUST_FAIL, seeds=1).how == "INVALID"
     assert outcome(bench, blind, "toy.above", "toy.zero", seeds=1).how == "INVALID"
+    blind_to_two = {"toy.zero:gauge": lambda real: lambda values: 0.0 if real(values) > 1.5 else real(values)}
+    assert outcome(bench, blind_to_two, "toy.zero/b", "shifted", seeds=1).how == "INVALID"
+    assert outcome(bench, blind_to_two, "toy.zero/b", MUST_FAIL, seeds=1).how == ""
     seeing = {"toy.zero:gauge": lambda real: real}
     assert outcome(bench, seeing, "toy.zero/b", MUST_FAIL, seeds=1).how == ""
     assert outcome(bench, seeing, "toy.zero", "shifted", seeds=1).how == ""
@@ -246,11 +251,11 @@ def test_run_counts_what_a_table_tries(bench):
     assert numbers["unnoticed"] == [
         "high: toy.above/a/one, other: UNNOTICED; the verdict is HOLDS, by chance too"
     ]
-    assert (numbers["tries"], numbers["tries noticed"]) == (3, 2)
-    assert numbers["tries noticed, by how"] == {"by chance too": 1, "INVALID": 1}
-    assert (numbers["controls"], numbers["controls proved"]) == (7, 2)
-    assert numbers["controls that show with nothing broken"] == [
+    assert (numbers["controls tried"], numbers["noticed"]) == (3, 2)
+    assert numbers["noticed how"] == {"by chance too": 1, "INVALID": 1}
+    assert (numbers["claims and controls declared"], numbers["claims and controls proved"]) == (7, 2)
+    assert numbers["claims and controls that show with nothing broken"] == [
         "nothing: toy.below/a, same: by chance too with nothing broken; the verdict is HOLDS, by chance too"
     ]
-    assert numbers["controls untried"] == ["toy.zero, shifted", f"toy.zero, {MUST_FAIL}"]
+    assert numbers["claims and controls never tried"] == ["toy.zero, shifted", f"toy.zero, {MUST_FAIL}"]
     assert any("toy.above/a/one" in line for line in lines)
