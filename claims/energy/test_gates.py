@@ -10,6 +10,8 @@ SEEDS = range(5)
 VARIANTS = ("topk-middle", "topk-late", "relu-middle", "relu-late")
 STEP = 0.003
 """Step down the gradient, in root mean square norms of x."""
+EVERY = 8
+"""Of so many tokens one takes the step."""
 
 
 def rates(lab, model, seed, gradient_of):
@@ -111,11 +113,14 @@ def fall(lab, model, seed, direction_of):
     from energylens.metrics.stability import unit_rows
 
     reading = lab.reading(model, seed, "middle", "confirmation")
-    size = STEP * reading.x.square().sum(1).mean().sqrt()
-    moved = reading.x - size * unit_rows(direction_of(reading))
-    after, _ = energy_and_gradient(reading.lens, moved, reading.targets)
-    promised = size * reading.gradient.norm(dim=1)
-    return Measurement(float((reading.energy - after).double().sum() / promised.double().sum()))
+    x, targets, energy, gradient, direction = (
+        each[::EVERY].contiguous()
+        for each in (reading.x, reading.targets, reading.energy, reading.gradient, direction_of(reading))
+    )
+    size = STEP * x.square().sum(1).mean().sqrt()
+    after, _ = energy_and_gradient(reading.lens, x - size * unit_rows(direction), targets)
+    promised = size * gradient.norm(dim=1)
+    return Measurement(float((energy - after).double().sum() / promised.double().sum()))
 
 
 def of_other_tokens(model, seed, lab):
