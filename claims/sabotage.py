@@ -175,14 +175,14 @@ def significant(max_t_p):
     return p_values
 
 
-def thousandth(steering_shifts):
-    """steering_shifts: what random directions did is divided by a thousand."""
+def thousandth(random_shifts):
+    """random_shifts: what random directions did is divided by a thousand."""
 
-    def shifts(*given):
-        found = steering_shifts(*given)
-        return found._replace(random_loss=found.random_loss / 1000)
+    def pushed(*given):
+        found = random_shifts(*given)
+        return found._replace(loss=found.loss / 1000)
 
-    return shifts
+    return pushed
 
 
 def falling(median):
@@ -215,7 +215,7 @@ SABOTAGES = [
                 {"EFAS": 0.6, "EFAS minus gradient x activation": 0.1}
             ),
             f"{METRICS}.association.cross_validated_gain": reads(0.1),
-            f"{ENERGY}.effects.steering_shifts": thousandth,
+            f"{ENERGY}.effects.random_shifts": thousandth,
         },
         notices={
             "efas.predicts-ablation/pygpt-2l/topk-late": ["shuffled", "untrained"],

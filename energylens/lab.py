@@ -385,25 +385,38 @@ class Lab:
         return self._remember(("ablation beside random", key_of(recipe), self.dictionary, seed), measure)
 
     def steering_shifts(self, model: str, seed: int, variant: str) -> SteeringShifts:
-        """What steering along the top latents, and along random directions, does; see `energy.effects`."""
+        """What steering along the top latents does to the loss; see `energy.effects`."""
         from energylens.energy.effects import steering_shifts
 
-        return self._steered(steering_shifts, model, seed, variant)
-
-    def steering_against_random(self, model: str, seed: int, variant: str) -> AgainstRandom:
-        """The same, read in full: loss, lens energy and divergence; see `energy.effects`."""
-        from energylens.energy.effects import steering_against_random
-
-        return self._steered(steering_against_random, model, seed, variant)
-
-    def _steered(self, measure: Callable[..., Any], model: str, seed: int, variant: str) -> Any:
         study, recipe = self.energy_study(model, seed, variant), self.text_sae_recipe(model, seed, variant)
-        directions = study.dictionary.W_dec[study.top]
-        directions = directions / directions.norm(dim=1, keepdim=True)
         network, reading = self.network(model, seed), study.readings["confirmation"]
         return self._remember(
-            (measure.__name__, key_of(recipe), self.dictionary, seed),
-            lambda: measure(network, recipe.hook_name or "", reading, directions, seed),
+            ("steering", key_of(recipe), self.dictionary, seed),
+            lambda: steering_shifts(network, recipe.hook_name or "", reading, study.top_directions),
+        )
+
+    def random_shifts(self, model: str, seed: int, variant: str) -> SteeringShifts:
+        """The same along random directions: once for all dictionaries at a site; see `energy.effects`."""
+        from energylens.energy.effects import random_shifts
+
+        hook_name = self.text_sae_recipe(model, seed, variant).hook_name or ""
+        reading = self.energy_study(model, seed, variant).readings["confirmation"]
+        return self._remember(
+            ("random steering", key_of(self.recipe(model, seed)), hook_name, seed),
+            lambda: random_shifts(self.network(model, seed), hook_name, reading, seed),
+        )
+
+    def steering_against_random(self, model: str, seed: int, variant: str) -> AgainstRandom:
+        """Both over fewer documents, read in full: loss, lens energy and divergence; see `energy.effects`."""
+        from energylens.energy.effects import steering_against_random
+
+        study, recipe = self.energy_study(model, seed, variant), self.text_sae_recipe(model, seed, variant)
+        network, reading = self.network(model, seed), study.readings["confirmation"]
+        return self._remember(
+            ("steering beside random", key_of(recipe), self.dictionary, seed),
+            lambda: steering_against_random(
+                network, recipe.hook_name or "", reading, study.top_directions, seed
+            ),
         )
 
     def _text_dictionary(self, model: str, seed: int, variant: str, sae_seed: int) -> Dictionary:

@@ -158,8 +158,10 @@ test_adds_full = in_full(test_adds, seeds=MORE_SEEDS, models=ALL_SIZES)
 def test_shift(model, variant, seed, lab):
     from energylens.energy.study import median
 
-    steered = lab.steering_shifts(model, seed, variant)
-    shifts, chance = steered.loss.abs(), float(steered.random_loss.abs().quantile(0.95))
+    shifts, random = (
+        measure(model, seed, variant).loss.abs() for measure in (lab.steering_shifts, lab.random_shifts)
+    )
+    chance = float(random.quantile(0.95))
     beside = {} if lab.is_swapped else lab.steering_against_random(model, seed, variant).medians()
     return Measurement(
         median(shifts) / chance,

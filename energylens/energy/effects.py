@@ -65,10 +65,9 @@ class AgainstRandom:
 
 
 class SteeringShifts(NamedTuple):
-    """Changes of the loss, nats, per direction and per random one. seconds: processor time that it took."""
+    """Changes of the loss, nats, per direction. seconds: processor time that it took."""
 
     loss: Values
-    random_loss: Float[Tensor, " random"]
     seconds: float
 
 
@@ -169,23 +168,27 @@ def ablated_latents(firing_counts: Int[Tensor, " d_sae"], least: int, seed: int)
 
 
 def steering_shifts(
-    network: Network, hook_name: str, reading: Reading, directions: Float[Tensor, "n d_model"], seed: int
+    network: Network, hook_name: str, reading: Reading, directions: Float[Tensor, "n d_model"]
 ) -> SteeringShifts:
-    """Change of the loss when all counted tokens move by STEP along each direction, and along RANDOM random ones.
+    """Change of the loss when all counted tokens move by STEP along each direction.
 
-    On the first FIRST tokens of a window of every second document; random directions are uniform on the sphere.
+    On the first FIRST tokens of a window of every second document.
     """
     start, rows = process_time(), first_windows(reading)[::2]
-    random = random_directions(RANDOM, directions.shape[1], Generator().manual_seed(seed))
-    found = _steered(network, hook_name, directions, random, next(_metrics(network, reading, rows)))
-    change, random_change = (each.double().mean(1) for each in (found.change(), found.random_change()))
-    return SteeringShifts(change, random_change, process_time() - start)
+    found = _steered(network, hook_name, directions, directions[:0], next(_metrics(network, reading, rows)))
+    return SteeringShifts(found.change().double().mean(1), process_time() - start)
+
+
+def random_shifts(network: Network, hook_name: str, reading: Reading, seed: int) -> SteeringShifts:
+    """`steering_shifts` along RANDOM directions uniform on the sphere: the same whatever they are compared with."""
+    directions = random_directions(RANDOM, reading.x.shape[1], Generator().manual_seed(seed))
+    return steering_shifts(network, hook_name, reading, directions)
 
 
 def steering_against_random(
     network: Network, hook_name: str, reading: Reading, directions: Float[Tensor, "n d_model"], seed: int
 ) -> AgainstRandom:
-    """The same steps, of a third of the random directions and over a window of every fourth document, read in full."""
+    """Those steps, and RANDOM / 3 random ones, over a window of every fourth document, read in full."""
     start, rows = process_time(), first_windows(reading)[::4]
     random = random_directions(RANDOM // 3, directions.shape[1], Generator().manual_seed(seed))
     loss, kl = (

@@ -16,6 +16,7 @@ from energylens.errors import InputError
 from energylens.metrics.alignment import LEAST_FIRING, Alignment, AlignmentStatistics
 from energylens.metrics.permutation import document_permutations, document_t, max_t_p
 from energylens.metrics.reservoir import TokenReservoir, TokenSample, mutual_information, spearman
+from energylens.metrics.stability import unit_rows
 
 TOP = 20
 DRAWS = 999
@@ -77,6 +78,11 @@ class EnergyStudy:
         found = self.alignment("discovery")
         known = found.efas_all.abs().masked_fill(found.firing_counts < LEAST_FIRING, -1).nan_to_num(-1)
         return known.argsort(descending=True, stable=True)[: min(TOP, int((known >= 0).sum()))]
+
+    @cached_property
+    def top_directions(self) -> Float[Tensor, "top d_model"]:
+        """Decoder rows of the TOP latents, at norm 1."""
+        return unit_rows(self.dictionary.W_dec[self.top])
 
     @cached_property
     def redrawn_efas(self) -> Float[Tensor, " d_sae"]:

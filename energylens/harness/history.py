@@ -8,14 +8,13 @@ has a line of its own: that the same numbers came out again is what a history is
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from energylens.errors import InputError
 from energylens.harness.ledger import short
-from energylens.harness.plain import plain
+from energylens.harness.plain import plain, replace_file
 from energylens.harness.provenance import environment
 from energylens.harness.results import ERROR
 from energylens.harness.verdict import Word, row_key
@@ -63,13 +62,7 @@ def append_history(path: Path, line: Mapping[str, Any]) -> None:
     before = path.read_bytes() if path.exists() else b""
     if before and not before.endswith(b"\n"):
         before += b"\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(before + text.encode() + b"\n")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    replace_file(path, before + text.encode() + b"\n")
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:

@@ -6,7 +6,6 @@ of INCONCLUSIVE is drift, and so is any on other data (the text of another Pytho
 amended, with its diff.
 """
 
-import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from energylens.errors import InputError
+from energylens.harness.plain import replace_file
 from energylens.harness.verdict import Word, row_key
 
 
@@ -109,13 +109,8 @@ def write_ledger(path: Path, rows: Mapping[str, dict[str, Any]], environment: Ma
     """Write atomically."""
     import tomli_w
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     text = tomli_w.dumps({"environment": dict(environment), "verdicts": dict(rows)})
-    temporary.write_text(
-        f"# Written by `pytest --ledger=update`; review the diff like code.\n{text}", encoding="utf-8"
-    )
-    os.replace(temporary, path)
+    replace_file(path, f"# Written by `pytest --ledger=update`; review the diff like code.\n{text}".encode())
 
 
 def declaration_diff(old: Mapping[str, str], new: Mapping[str, str]) -> Iterable[str]:

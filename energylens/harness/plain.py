@@ -40,12 +40,17 @@ def plain(value: Any) -> Any:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write atomically: a reader sees the old file or the whole new one. Lone surrogates become JSON's escapes."""
+    """`replace_file` by JSON. Lone surrogates become JSON's escapes."""
+    text = json.dumps(plain(value), indent=1, allow_nan=False, ensure_ascii=False)
+    replace_file(path, f"{text}\n".encode(errors="backslashreplace"))
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write atomically, folders included: a reader sees the old file or the whole new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        text = json.dumps(plain(value), indent=1, allow_nan=False, ensure_ascii=False)
-        temporary.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
+        temporary.write_bytes(content)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

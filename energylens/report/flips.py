@@ -4,13 +4,10 @@ from collections.abc import Sequence
 
 from energylens.report.text import Md, number, table
 from energylens.report.view import JSON, Entry, cases_at, place, rows_of
-from energylens.stats import sign_flip_p, smallest_sign_flip_p
+from energylens.stats import MOST_FLIPPED, sign_flip_p, smallest_sign_flip_p
 
 ENOUGH = 8
 """Seeds from which on sign flips can give p < .01."""
-
-MOST = 16
-"""Seeds up to which all sign patterns are counted."""
 
 
 def attainable(entry: Entry) -> str:
@@ -28,7 +25,7 @@ def flips_table(entry: Entry) -> Md | None:
     rows = []
     for verdict, name, part in rows_of(entry):
         values = _values(entry, verdict, name)
-        if part and ENOUGH <= len(values) <= MOST and all(value == value for value in values):
+        if part and ENOUGH <= len(values) <= MOST_FLIPPED and all(value == value for value in values):
             boundary = _nearest_boundary(part)
             rows.append([
                 place(verdict), name if len(entry.parts) > 1 else "", len(values), number(boundary),

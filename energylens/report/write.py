@@ -1,11 +1,11 @@
 """Write the report of a run: VALIDATION.md, figures, badges. A pure function of results.json, history and trust."""
 
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from energylens.harness.plain import replace_file
 from energylens.report.badge import badge, badge_svg, claim_badge
 from energylens.report.document import document, picture_names
 from energylens.report.trust import TRUST_FIGURE
@@ -45,7 +45,9 @@ def write_report(
     pictures = _pictures(found, history, trust)
     files = pictures | _badges(results, found)
     files["VALIDATION.md"] = document(results, found, picture_names(pictures), history, trust).encode()
-    written = [_replace(folder / name, content) for name, content in files.items()]
+    for name, content in files.items():
+        replace_file(folder / name, content)
+    written = [folder / name for name in files]
     _remove_stale(folder, keep=written)
     return written
 
@@ -85,17 +87,6 @@ def _badges(results: JSON, found: Iterable[Entry]) -> dict[str, bytes]:
 
 def _json(value: Mapping[str, Any]) -> bytes:
     return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
-
-
-def _replace(path: Path, content: bytes) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
 
 
 def _remove_stale(folder: Path, keep: Iterable[Path]) -> None:

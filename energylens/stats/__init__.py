@@ -3,6 +3,7 @@
 from energylens.stats.interval import CONFIDENCE, Interval, clopper_pearson, t_interval
 from energylens.stats.jackknife import jackknife_pairs
 from energylens.stats.p_values import (
+    MOST_FLIPPED,
     Holm,
     Side,
     holm,
@@ -24,6 +25,7 @@ from energylens.stats.scale import fisher_z_interval, geometric_interval
 
 __all__ = [
     "CONFIDENCE",
+    "MOST_FLIPPED",
     "Holm",
     "Interval",
     "Side",

@@ -13,11 +13,13 @@ from energylens.energy.effects import (
     ablation_against_random,
     ablation_effects,
     first_windows,
+    random_shifts,
     steering_against_random,
     steering_shifts,
 )
 from energylens.errors import InputError
 from energylens.interventions import intervening
+from energylens.interventions.latents import random_directions
 from energylens.metrics.energy import energy_and_gradient
 from energylens.sae.activations import stream
 
@@ -128,9 +130,8 @@ def test_steering_moves_what_its_direction_says(network, readings):
 
 def test_shifts_are_changes_of_the_loss(network, readings):
     reading = readings["confirmation"]
-    shifts = steering_shifts(network, MIDDLE, reading, torch.eye(16)[:3], seed=0)
+    shifts = steering_shifts(network, MIDDLE, reading, torch.eye(16)[:3])
     assert shifts.loss.shape == (3,)
-    assert len(shifts.random_loss) == RANDOM
     rows, _ = rows_run(reading)
     tokens, targets = reading.text.tokens[rows[::2]][:, :FIRST], reading.text.targets[rows[::2]][:, :FIRST]
     norm = float(stream(network, MIDDLE, tokens)[:, 1:].square().sum(-1).mean().sqrt())
@@ -145,6 +146,15 @@ def test_shifts_are_changes_of_the_loss(network, readings):
         with intervening(network.bridge, {MIDDLE: edit}) as through:
             after = through(tokens)
     assert float(shifts.loss[0]) == pytest.approx(divergence(before, after, targets)[0], abs=1e-5)
+
+
+def test_random_shifts_are_along_directions_of_their_seed(network, readings):
+    reading = readings["confirmation"]
+    found = random_shifts(network, MIDDLE, reading, seed=3)
+    directions = random_directions(RANDOM, 16, rng(3))
+    torch.testing.assert_close(found.loss, steering_shifts(network, MIDDLE, reading, directions).loss)
+    assert len(found.loss) == RANDOM
+    assert not torch.allclose(found.loss, random_shifts(network, MIDDLE, reading, seed=4).loss, atol=1e-6)
 
 
 def test_steering_at_the_last_site_moves_the_loss_by_what_the_lens_says(network, readings):
