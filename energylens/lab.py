@@ -370,11 +370,11 @@ class Lab:
         return self._remember(("effects", key_of(recipe), self.dictionary, seed), measure)
 
     def ablation_against_random(self, model: str, seed: int, variant: str) -> AgainstRandom:
-        """Every second latent of `ablation_effects` beside a random direction of equal norm; see `energy.effects`."""
+        """Every fourth latent of `ablation_effects` beside a random direction of equal norm; see `energy.effects`."""
         from energylens.energy.effects import ablation_against_random
 
         study, recipe = self.energy_study(model, seed, variant), self.text_sae_recipe(model, seed, variant)
-        latents = self.ablation_effects(model, seed, variant).latents[::2]
+        latents = self.ablation_effects(model, seed, variant).latents[::4]
         network, reading = self.network(model, seed), study.readings["confirmation"]
 
         def measure() -> AgainstRandom:

@@ -86,17 +86,19 @@ def test_top_features(model, variant, seed, lab):
     from energylens.energy.contexts import feature_table
 
     study = lab.energy_study(model, seed, variant)
-    found = study.alignment("confirmation")
-    undefined = sum(found.undefined["efas_firing"].values())
+    value = {"|EFAS|": median_of_top(study), "significant": float((study.top_p < 0.01).double().mean())}
+    if lab.is_swapped:  # of a control nothing else is printed
+        return Measurement(value)
+    undefined = sum(study.alignment("confirmation").undefined["efas_firing"].values())
     return Measurement(
-        {"|EFAS|": median_of_top(study), "significant": float((study.top_p < 0.01).double().mean())},
+        value,
         beside={
             **study.beside,
             "on discovery documents": median_of_top(study, study.alignment("discovery").efas_all),
             "aligned downhill, of 20": float((study.efas[study.top] > 0).sum()),
             "latents with fewer than 50 firing tokens": float(undefined),
         },
-        series={} if lab.is_swapped else feature_table(study, lab.network(model, seed)),
+        series=feature_table(study, lab.network(model, seed)),
     )
 
 

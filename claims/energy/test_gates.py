@@ -19,10 +19,12 @@ def rates(lab, model, seed, gradient_of):
     from energylens.energy.study import rejection_rate
 
     found = {}
-    for variant in VARIANTS:
-        study = lab.energy_study(model, seed, variant)
-        reading = study.readings["confirmation"]
-        found[variant] = rejection_rate(study.dictionary, reading, gradient_of(reading), seed)
+    for site in ("middle", "late"):
+        reading = lab.reading(model, seed, site, "confirmation")
+        gradient = gradient_of(reading)
+        for variant in (f"topk-{site}", f"relu-{site}"):
+            dictionary = lab.energy_study(model, seed, variant).dictionary
+            found[variant] = rejection_rate(dictionary, reading, gradient, seed)
     return found
 
 

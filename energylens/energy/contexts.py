@@ -17,7 +17,7 @@ def feature_table(study: EnergyStudy, network: Network) -> dict[str, Any]:
     """
     reading, corpus = study.readings["confirmation"], cast(TextOnCorpus, network.task).corpus
     latents = study.top[:SHOWN]
-    acts = study.dictionary.acts(reading.x)[:, latents].unflatten(0, (len(reading.text.tokens), -1))
+    acts = study.top_acts[:, :SHOWN].unflatten(0, (len(reading.text.tokens), -1))
     found = study.alignment("confirmation")
     per_document = len(reading.text.tokens) // reading.text.n_documents
     rows = []

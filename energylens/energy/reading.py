@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
 from energylens.energy.text import HeldOutText
-from energylens.metrics.energy import energy_and_gradient, redrawn_targets
+from energylens.metrics.energy import argmax_energy, energy_and_gradient, redrawn_targets
 from energylens.metrics.lens import Lens
 from energylens.models.corpus import Corpus
 from energylens.models.network import Network
@@ -47,7 +47,7 @@ class Reading:
 
     def confident_gradient(self) -> Float[Tensor, "tokens d_model"]:
         """The gradient for the lens's own top token in place of a draw: not 0 in expectation."""
-        return energy_and_gradient(self.lens, self.x, self.lens.logits(self.x).argmax(-1))[1]
+        return argmax_energy(self.lens, self.x)[1]
 
 
 def read(network: Network, corpus: Corpus, hook_name: str, text: HeldOutText, lens: Lens) -> Reading:

@@ -51,11 +51,13 @@ class EnergyStudy:
         """Everything that needs all activations on confirmation documents, so that they are made once."""
         reading, W_dec = self.readings["confirmation"], self.dictionary.W_dec
         acts = self.dictionary.acts(reading.x)
-        t = permuted_t(reading, acts[:, self.top], reading.gradient, W_dec[self.top], DRAWS, self.seed)
+        top_acts = acts[:, self.top]
+        t = permuted_t(reading, top_acts, reading.gradient, W_dec[self.top], DRAWS, self.seed)
         reservoir = TokenReservoir(SAMPLED, Generator().manual_seed(self.seed))
-        reservoir.update(acts[:, self.top], reading.gradient)
+        reservoir.update(top_acts, reading.gradient)
         return Confirmed(
             align(self.dictionary, acts, reading.gradient, reading.covariates),
+            top_acts,
             max_t_p(t[0], t[1:]),
             reservoir.sample(),
         )
@@ -92,6 +94,11 @@ class EnergyStudy:
         return align(self.dictionary, self.dictionary.acts(reading.x), gradient, reading.covariates).efas_all
 
     @property
+    def top_acts(self) -> Float[Tensor, "tokens top"]:
+        """Activations of the TOP latents on confirmation documents."""
+        return self._confirmed.top_acts
+
+    @property
     def top_p(self) -> Float[Tensor, " top"]:
         """Max-T p over the TOP latents on confirmation documents, from studentised document permutations."""
         return self._confirmed.top_p
@@ -119,6 +126,7 @@ class Confirmed(NamedTuple):
     """What one pass over confirmation documents gives."""
 
     alignment: Alignment
+    top_acts: Float[Tensor, "tokens top"]
     top_p: Float[Tensor, " top"]
     sample: TokenSample
     """Of the TOP latents."""
