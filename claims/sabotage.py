@@ -81,15 +81,9 @@ def keys_alone(gaps):
     return {**gaps, "a-prime": gaps["a-raw"]}
 
 
-def layers(sign, draw):
-    """HeadStudy.gap, HeadStudy.damage: the layer of a head, and a little noise."""
-    import torch
-
-    def of_layer(study, name=""):
-        generator = torch.Generator().manual_seed(study.seed + draw)
-        return sign * (study.layer + 0.1 * torch.randn(len(study.layer), generator=generator))
-
-    return of_layer
+def layers(study, was):
+    """HeadStudy.gap, HeadStudy.damage: the layer of a head and a tenth of what it was, or 0 where that was 0."""
+    return (study.layer + 1 + 0.1 * was / (1 + was.abs())) * (was != 0)
 
 
 def doubled(key_frequencies):
@@ -343,11 +337,33 @@ SABOTAGES = [
         seeds=1,
     ),
     Sabotage(
+        "gap-of-the-next-head",
+        "Every gap stands beside the head before the one that it was measured on (heads.study.HeadStudy.gap).",
+        breaks={f"{HEADS}.study.HeadStudy.gap": lambda real: lambda study, name: real(study, name).roll(-1)},
+        notices={"*": ["spectral.attributed"]},
+        seeds=1,
+    ),
+    Sabotage(
+        "damage-of-the-next-head",
+        "Every damage stands beside the head before the one that was patched (heads.study.HeadStudy.noising).",
+        breaks={
+            f"{HEADS}.study.HeadStudy.noising": lambda real: property(
+                lambda study: real.func(study).flatten().roll(-1).view_as(real.func(study))
+            )
+        },
+        notices={"spectral.gap-predicts": ["spectral.attributed"]},
+        seeds=1,
+    ),
+    Sabotage(
         "depth-alone",
         "Gap and importance of a head are its layer (heads.study.HeadStudy).",
         breaks={
-            f"{HEADS}.study.HeadStudy.gap": lambda real: layers(-1, draw=1),
-            f"{HEADS}.study.HeadStudy.damage": lambda real: property(layers(1, draw=2)),
+            f"{HEADS}.study.HeadStudy.gap": lambda real: (
+                lambda study, name: -layers(study, real(study, name))
+            ),
+            f"{HEADS}.study.HeadStudy.damage": lambda real: property(
+                lambda study: layers(study, real.func(study))
+            ),
         },
         notices={"spectral.gap-predicts": ["depth-alone", "untrained"]},
     ),
@@ -512,6 +528,9 @@ SABOTAGES = [
             f"{LAB}.accuracies": lambda real: lambda lab, model, seed: (1.0, 1.0),
             f"{HEADS}.competence.competence": lambda real: lambda network: (1.5, {}),
             f"{HEADS}.gauge.gauge_violation": reads(0.5),
+            f"{HEADS}.attribution.attribution": lambda real: (
+                lambda network, seed, further: real(network, seed, further=0)
+            ),
             f"{ENERGY}.study.rejection_rate": reads(0.05),
             f"{METRICS}.association.auroc": reads(0.95),
         },
@@ -520,6 +539,7 @@ SABOTAGES = [
             "fourier.groks/modadd-memorised": [MUST_FAIL],
             "spectral.competent/induction-1l": [MUST_FAIL, "untrained"],
             "spectral.gauge": ["wrong-gauge"],
+            "spectral.attributed": ["next-head"],
             "efas.calibrated": ["most-likely"],
             "efas.planted": ["other-tokens"],
         },

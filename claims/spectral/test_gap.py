@@ -14,7 +14,7 @@ MODELS = ["induction-2l", "induction-2l-rotary", "ioi-toy", "pygpt-2l"]
 LARGER = [*MODELS, "pygpt-4l"]
 SEEDS, MORE_SEEDS = range(5), range(10)
 DEFINITIONS = ["a", "a-raw", "a-prime", "b", "c", "d"]
-GATES = ["spectral.competent", "spectral.gauge", Gate("spectral.planted", on=WIRED)]
+GATES = ["spectral.competent", "spectral.gauge", "spectral.attributed", Gate("spectral.planted", on=WIRED)]
 THRESHOLD = 0.77
 IMPORTANCE = (
     "Importance is the mean damage, in absolute value, when a head's output comes from the corrupted prompt (logit "

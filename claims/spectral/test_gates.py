@@ -37,6 +37,34 @@ def test_gauge(model, seed, lab):
     return gauge(lab, model, seed, "right")
 
 
+def pointing(lab, model, seed, further):
+    from energylens.heads.attribution import attribution
+
+    found = attribution(lab.network(model, seed), seed, further)
+    return Measurement(min(found.values()), beside=found)
+
+
+def next_head(model, seed, lab):
+    return pointing(lab, model, seed, further=1)
+
+
+@gate(
+    "spectral.attributed",
+    says="Where one head is changed, the gaps and the damage that change are that head's.",
+    source="Heads of one layer read the same stream side by side: what one of them does changes no other's scores",
+    passes_when=AtLeast(1.0),
+    models=HEADS,
+    seeds=SEEDS,
+    rejects=[Null("next-head", "the head beside the one that was changed", measure=next_head)],
+    unit="1 if gap a, gap a' and damage all name it",
+    note="A head of the last layer has half of its key coordinates stretched three times and its output taken off. "
+    "Both its gaps have to change and no other head's; its damage has to be 0, and no other head's.",
+    needs=needs_network,
+)
+def test_attributed(model, seed, lab):
+    return pointing(lab, model, seed, further=0)
+
+
 def separation(lab, seed, corrupt, n=64):
     """Smallest importance among the two wired heads over the largest among the others."""
     import torch

@@ -13,7 +13,7 @@ SOURCE = (
 MODELS = ["induction-2l", "induction-2l-rotary", "ioi-toy", "pygpt-2l"]
 LARGER = [*MODELS, "pygpt-4l"]
 SEEDS, MORE_SEEDS = range(5), range(10)
-GATES = ["spectral.competent", "spectral.gauge", Gate("spectral.planted", on=WIRED)]
+GATES = ["spectral.competent", "spectral.gauge", "spectral.attributed", Gate("spectral.planted", on=WIRED)]
 THRESHOLD = 0.77
 IMPORTANCE = (
     "Importance is the mean damage, in absolute value, when a head's output comes from the corrupted prompt (logit "

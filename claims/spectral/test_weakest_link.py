@@ -14,7 +14,7 @@ MODELS = ["induction-2l", "induction-2l-rotary", "ioi-toy", "pygpt-2l"]
 LARGER = [*MODELS, "pygpt-4l"]
 SEEDS, MORE_SEEDS = range(5), range(10)
 GAPS = ["a", "a-raw", "a-prime", "b", "c"]
-GATES = ["spectral.competent", "spectral.gauge", Gate("spectral.planted", on=WIRED)]
+GATES = ["spectral.competent", "spectral.gauge", "spectral.attributed", Gate("spectral.planted", on=WIRED)]
 NOTE = (
     "Importance is the mean damage, in absolute value, when a head's output comes from the corrupted prompt (logit "
     "difference) or, for text, from a window of another document (loss). Definitions: a centred keys (published), "
