@@ -196,3 +196,33 @@ def test_sign_flips_of_one_side_give_the_smallest_p_and_of_the_boundary_1():
 def test_sign_flips_refuse_what_they_cannot_count(values):
     with pytest.raises(InputError):
         sign_flip_p(values, 0.0)
+
+
+@pytest.mark.parametrize("side", ["above", "below"])
+@pytest.mark.parametrize("hits", [0, 2, 5])
+@pytest.mark.parametrize("boundary", [0.0, 1.0])
+def test_rates_of_nought_and_one_are_possible(side, hits, boundary):
+    alternative = {"above": "greater", "below": "less"}[side]
+    expected = stats.binomtest(hits, 5, boundary, alternative=alternative).pvalue
+    assert one_sided_p(clopper_pearson(hits, 5), boundary, side) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda: permutation_p(1.0, [math.nan]), r"draws\[0\] = nan"),
+        (lambda: permutation_p(math.inf, [1.0]), r"observed\[0\] = inf"),
+        (lambda: sign_flip_p([1.0, math.nan], 0.0), r"values\[1\] = nan"),
+        (lambda: sign_flip_p([1.0], math.nan), r"boundary\[0\] = nan"),
+        (lambda: holm([math.nan]), r"p_values\[0\] = nan"),
+    ],
+)
+def test_what_is_not_finite_is_named(wrong, message):
+    with pytest.raises(InputError, match=message):
+        wrong()
+
+
+def test_holm_of_nothing_and_at_another_level():
+    assert holm([]).adjusted == ()
+    assert holm([0.07, 0.5], alpha=0.2).survives == (True, False)
+    assert holm([0.07, 0.5]).survives == (False, False)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from scipy.optimize import brentq
 from statsmodels.stats.power import TTestPower
 from statsmodels.stats.proportion import proportion_confint
 
@@ -80,6 +81,51 @@ def test_no_answer():
     assert seeds_to_decide(t_interval([0.3, 0.3]), [0.3]) is None
 
 
+@pytest.mark.parametrize("values", [[1.0, 2.0, 3.0, 4.0, 5.0], 4])
+def test_the_cap_is_the_last_number_that_is_tried(values):
+    is_rate = values == 4
+    interval, boundary = (clopper_pearson(4, 5), 0.5) if is_rate else (t_interval(values), 2.5)
+    needed = seeds_to_decide(interval, [boundary])
+    assert seeds_to_decide(interval, [boundary], cap=needed) == needed
+    assert seeds_to_decide(interval, [boundary], cap=needed - 1) is None
+    powered = seeds_for_power(interval, boundary, math.inf)
+    assert seeds_for_power(interval, boundary, math.inf, cap=powered) == powered
+    assert seeds_for_power(interval, boundary, math.inf, cap=powered - 1) is None
+
+
+@pytest.mark.parametrize(("n", "found"), [(1000, 1000), (1001, None)])
+def test_a_thousand_seeds_are_tried_by_default(n, found):
+    """The distance is that which n seeds, and no fewer, can tell."""
+    unit = Interval(0.0, -1.0, 1.0, 4, 0.5, 3)
+    assert seeds_to_decide(unit, [stats.t.ppf(0.95, n - 1) / math.sqrt(n) * (1 + 1e-9)]) == found
+    low, high = (stats.nct.sf(stats.t.ppf(0.95, n - 1), n - 1, x * math.sqrt(n)) for x in (0.07, 0.09))
+    assert low < 0.8 < high
+    distance = brentq(lambda x: mean_power(x, math.inf, n) - 0.8, 0.07, 0.09, xtol=1e-14) * (1 + 1e-9)
+    assert seeds_for_power(unit, -distance, math.inf) == found
+
+
+def test_one_seed_may_decide_a_rate_and_two_a_mean():
+    certain, tight = clopper_pearson(1, 1), t_interval([1.0, 1.0 + 1e-9])
+    assert seeds_to_decide(certain, [0.01]) == seeds_for_power(certain, 0.01, math.inf) == 1
+    assert seeds_to_decide(tight, [0.5]) == seeds_for_power(tight, 0.5, math.inf) == 2
+
+
+def test_the_intervals_own_confidence_is_planned_with():
+    surer = Interval(3.0, 1.0, 5.0, 5, 0.7, 4, confidence=0.99)
+    sd = 0.7 * math.sqrt(5)
+    assert power_at(3.0, surer, 2.0, 5.0, 9) == mean_power(1 / sd, 2 / sd, 9, 0.99)
+    assert power_at(3.0, surer, 4.0, 5.0, 9) == mean_power(1 / sd, math.inf, 9, 0.99)
+    rate = clopper_pearson(4, 5, confidence=0.99)
+    assert power_at(0.8, rate, 0.5, 1.0, 30) == rate_power(0.8, 0.5, 1.0, 30, 0.99)
+
+
+@pytest.mark.parametrize("value", [2.0, 5.0])
+def test_a_true_value_on_the_boundary_lies_inside(value):
+    interval, sd = Interval(3.0, 1.0, 5.0, 5, 0.7, 4), 0.7 * math.sqrt(5)
+    assert power_at(value, interval, 2.0, 5.0, 9) == pytest.approx(mean_power(0.0, 3 / sd, 9))
+    assert power_at(value, interval, 2.0, 5.0, 9) < mean_power(0.0, math.inf, 9)
+
+
 def test_no_spread_needs_no_more():
     assert seeds_to_decide(t_interval([0.3, 0.3, 0.3]), [0.2]) == 2
 
@@ -139,7 +185,7 @@ def test_on_the_boundary_it_is_the_level():
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.5, math.inf), (-math.inf, 0.5), (0.2, 0.8)])
-@pytest.mark.parametrize("rate", [0.0, 0.1, 0.5, 0.77, 1.0])
+@pytest.mark.parametrize("rate", [0.0, 0.1, 0.2, 0.5, 0.77, 0.8, 1.0])
 def test_rates_are_the_sum_over_all_outcomes(rate, low, high):
     for n in (1, 3, 5, 8, 20):
         right = 0.0
@@ -239,6 +285,36 @@ def test_decidable_ranges_are_apart_ascending_and_follow_shift_and_scale(low, sp
     expected = [scale * end + shift for end in ends]
     found = list(chain(*decidable(moved, scale * low + shift, math.inf, n)))
     assert found == pytest.approx(expected, rel=1e-3, abs=1e-3)
+
+
+@pytest.mark.parametrize("width", [2.5, 3.0, 5.0, 9.0, 30.0, 300.0])
+@pytest.mark.parametrize(("shift", "unit"), [(0.0, 1.0), (40.0, 1.0), (0.0, 1e4), (0.0, 1e-4)])
+def test_between_two_boundaries_a_range_lies_in_the_middle_and_one_beyond_each(width, shift, unit):
+    interval = Interval(shift, shift - 1, shift + 1, 4, unit / 2, 3)  # a seed's standard deviation is `unit`
+    low, high = shift - width * unit / 2, shift + width * unit / 2
+    ranges = decidable(interval, low, high, 8)
+    assert len(ranges) == 3
+    (_, below), (start, end), (above, _) = ranges
+    assert below < low < start < shift < end < high < above
+    assert shift - start == pytest.approx(end - shift, rel=1e-6, abs=1e-6 * unit)
+    for inside in np.linspace(start, end, 7)[1:-1]:
+        assert power_at(inside, interval, low, high, 8) > 0.8
+
+
+def test_a_range_of_rates_may_begin_at_nought_or_end_at_one():
+    (start, end), (above, _) = decidable(clopper_pearson(1, 5), 0.0, 0.5, 30)
+    assert start == -math.inf and end < 0.5 < above
+    (_, below), (start, end) = decidable(clopper_pearson(1, 5), 0.5, 1.0, 30)
+    assert below < 0.5 < start and end == math.inf
+
+
+@pytest.mark.parametrize("power", [0.04, 0.125])
+def test_power_exceeds_the_level_of_the_test(power):
+    """On a boundary the power is the level: .05, and .125 at a confidence of .75."""
+    interval = Interval(3.0, 1.0, 5.0, 5, 0.7, 4, confidence=0.9 if power == 0.04 else 0.75)
+    with pytest.raises(InputError, match=f"got {power}"):
+        decidable(interval, 2.0, math.inf, 9, power)
+    assert decidable(interval, 2.0, math.inf, 9, power + 0.03)
 
 
 def test_decidable_rates():
