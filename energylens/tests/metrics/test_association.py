@@ -84,6 +84,31 @@ def test_known_correlations():
     assert pearson(x, floats(1, -1, -1, 1)) == pytest.approx(0)
 
 
+def test_a_row_is_constant_by_its_own_size_and_not_by_that_of_others():
+    x, y = two_tables()
+    assert correlations(x, torch.stack([y, 1e16 * y])).tolist() == pytest.approx([pearson(x, y)] * 2)
+
+
+@pytest.mark.parametrize("unit", [1e-14, 1e14])
+def test_no_unit_is_so_small_or_large_that_it_changes_a_correlation_or_a_gain(unit):
+    x, y = two_tables()
+    assert pearson(unit * x, y) == pytest.approx(pearson(x, y))
+    base, extra = normal(3, 20, 1), normal(3, 20, 1, seed=1)
+    target = (base + 2 * extra)[..., 0] + normal(3, 20, seed=2)
+    gain = transferred_gain(target, base, extra, 0)
+    assert gain > 0.1
+    assert transferred_gain(target, base, unit * extra, 0) == pytest.approx(gain)
+
+
+def test_the_smallest_classes_that_have_a_cut():
+    assert youden_cut(floats(1, 2), torch.tensor([True, False])) == 1.5
+    assert youden_cut(floats(1, 2, 3), torch.tensor([True, True, False])) == 2.5
+
+
+def test_no_ratio_to_a_mean_of_nought():
+    assert math.isnan(group_ratio(floats(1, 1, -1), floats(0, 1, 1), cut=0.5))
+
+
 @pytest.mark.parametrize("correlation", [pearson, spearman])
 def test_a_constant_or_missing_value_has_no_correlation_and_no_warning(correlation):
     x, y = two_tables()

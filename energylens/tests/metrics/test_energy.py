@@ -488,6 +488,8 @@ def test_missing_and_swapped_inputs_are_named():
         ENERGIES["contrast"].compute(EnergyInputs(x=given.x, lens=given.lens))
     with pytest.raises(InputError, match="'attention' needs q, k, beta, keys, which"):
         ENERGIES["attention"].compute(EnergyInputs())
+    with pytest.raises(InputError, match="'free' needs lens, x, which"):
+        ENERGIES["free"].compute(EnergyInputs())
     with pytest.raises(InputError, match="tuned_lens must have a translator"):
         EnergyInputs(tuned_lens=given.lens)
     with pytest.raises(InputError, match="lens must have no translator"):
@@ -529,6 +531,7 @@ def test_attention_inputs_that_fit_nothing_are_refused():
         (q / 0, 1.0, "causal", "k .* NaN or infinity"),
         (q, 0.0, "causal", "beta must be positive and finite, received 0.0"),
         (q, math.nan, "causal", "beta must be positive"),
+        (q, math.inf, "causal", "beta must be positive and finite, received inf"),
         (q, 1.0, "earlier", "one of all, others, causal, received 'earlier'|keys"),
     ]:
         with pytest.raises(REFUSED, match=message):

@@ -600,6 +600,28 @@ def test_overlap_chance_lies_between_one_candidate_and_the_isotropic_level(seed)
     assert chance != fourier_overlap_chance(W_E, rng(seed), draws=501)
 
 
+@pytest.mark.parametrize("unit", [1e-12, 1e12])
+def test_no_unit_is_so_small_or_large_that_it_changes_a_share(unit):
+    neurons, W_L = circuit()
+    neurons = neurons + 0.1 * normal(*neurons.shape)
+    decoder, W_E = normal(3, neurons.shape[1]), normal(P, 5)
+    for measure in (
+        lambda unit: mlp_fve(unit * neurons, W_L, [2, 5]),
+        lambda unit: one_frequency_fve(unit * neurons)[0],
+        lambda unit: decoder_one_frequency(unit * neurons, decoder)[0],
+        lambda unit: torch.tensor(fourier_overlap(normal(4, 5, seed=1), unit * W_E)),
+    ):
+        found, reference = measure(unit), measure(1.0)
+        assert not reference.isnan().any()
+        assert torch.allclose(found, reference, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_logits_stay_in_their_precision(dtype):
+    logits = normal(P * P, P).to(dtype)
+    assert restricted_logits(logits, [2]).dtype == excluded_logits(logits, [2]).dtype == dtype
+
+
 # --- refusals
 
 
