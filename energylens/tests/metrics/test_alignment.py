@@ -199,6 +199,20 @@ def test_scales_do_not_matter_and_signs_follow(seed, a_scale, g_scale):
     assert torch.allclose(scaled.gradient_times_activation, factor * plain.gradient_times_activation)
 
 
+@pytest.mark.parametrize(
+    ("a", "g", "z"), [(1e-9, 1, 1), (1, 1e-9, 1), (1, 1e9, 1), (1, 1, 1e-9), (1, 1, 1e9)]
+)
+def test_no_unit_is_so_small_or_large_that_it_changes_an_alignment(a, g, z):
+    acts, gradients, W_dec, covariates = planted()
+    plain, scaled = (
+        align(acts, gradients, W_dec, covariates),
+        align(a * acts, g * gradients, W_dec, z * covariates),
+    )
+    for name in QUANTITIES[:3]:
+        assert torch.allclose(getattr(scaled, name), getattr(plain, name), atol=1e-9), name
+    assert scaled.undefined == plain.undefined
+
+
 @given(SEEDS)
 @settings(max_examples=10, deadline=None)
 def test_a_constant_gradient_added_everywhere_changes_no_correlation(seed):

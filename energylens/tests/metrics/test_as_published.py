@@ -35,6 +35,14 @@ def test_an_even_number_of_bins_gives_zero_for_a_perfect_embedding(n_frequencies
     assert as_published.embedding_r2(pure_embedding(), n_frequencies) == pytest.approx(0, abs=1e-9)
 
 
+def test_five_bins_unless_said_otherwise_in_any_unit():
+    W_E = pure_embedding()
+    five = as_published.embedding_r2(W_E, 5)
+    assert as_published.embedding_r2(W_E) == five
+    for unit in (1e-15, 1e15):
+        assert as_published.embedding_r2(unit * W_E) == pytest.approx(five)
+
+
 def test_an_odd_number_of_bins_gives_the_one_unpaired_frequency():
     share = fourier.frequency_power(pure_embedding(), 0) / fourier.frequency_power(pure_embedding(), 0).sum()
     assert as_published.embedding_r2(pure_embedding(), 5) == pytest.approx(float(share.sort().values[-3]))

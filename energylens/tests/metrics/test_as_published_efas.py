@@ -252,6 +252,21 @@ def test_features_that_are_silent_or_constant_have_no_score():
     assert published.mutual_information_bits(normal(8), acts)[:2].tolist() == [0, 0]
 
 
+def test_a_silent_feature_is_silent_beside_others_that_are_not_and_a_threshold_is_not_silence():
+    silent, loud = 1e-8 * torch.arange(8.0).double(), 1e9 * torch.arange(8.0).double()
+    at_the_threshold = torch.zeros(8, dtype=torch.float64)
+    at_the_threshold[3] = 1e-6
+    found = published.scores(normal(8), torch.stack([silent, loud, at_the_threshold], dim=1))
+    assert found.isnan().tolist() == [True, False, False]
+
+
+@pytest.mark.parametrize("unit", [1e-13, 1e13])
+def test_no_unit_of_the_energy_is_so_small_or_large_that_it_changes_a_score(unit):
+    energy, acts = normal(12), features(12, 0, d_sae=20, active=4)
+    expected = published.scores(energy, acts)
+    assert torch.allclose(published.scores(unit * energy, acts), expected, equal_nan=True)
+
+
 def test_texts_that_are_too_short_are_refused_by_name():
     with pytest.raises(InputError, match="received 1"):
         published.scores(torch.ones(1), torch.ones(1, 2))

@@ -278,6 +278,17 @@ def test_fewer_than_two_counted_positions_have_no_gap(count):
     assert count < 2 or torch.allclose(gaps[0], torch.ones(3, dtype=torch.float64))
 
 
+@pytest.mark.parametrize("unit", [1e-12, 1e12])
+def test_no_unit_is_so_small_or_large_that_it_changes_a_gap(unit):
+    inputs = layer()
+    moved = dataclasses.replace(
+        inputs, q=unit * inputs.q, k=unit * inputs.k, W_Q=unit * inputs.W_Q, W_K=unit * inputs.W_K
+    )
+    for name in ("a", "a-prime", "b", "c"):
+        found, expected = GAPS[name].compute(moved), GAPS[name].compute(inputs)
+        assert torch.allclose(found, expected, rtol=1e-9), name
+
+
 def test_an_empty_prompt_does_not_spoil_the_others():
     inputs = layer()
     emptied = dataclasses.replace(inputs, mask=inputs.mask & (torch.arange(3) > 0)[:, None])
@@ -474,6 +485,9 @@ def test_a_definition_says_what_it_lacks():
     assert GAPS["c"].compute(HeadInputs(W_Q=normal(1, 4, 2), W_K=normal(1, 4, 2))).shape == (1,)
     with pytest.raises(InputError, match=r"'a-prime' needs q, mask"):
         GAPS["a-prime"].compute(HeadInputs(k=normal(1, 1, 4, 2)))
+    for name, gap in GAPS.items():
+        with pytest.raises(InputError, match=rf"'{name}' needs {', '.join(gap.needs)}, which"):
+            gap.compute(HeadInputs())
 
 
 @given(st.permutations(list(GAPS.values())))

@@ -303,9 +303,11 @@ def test_between_two_boundaries_a_range_lies_in_the_middle_and_one_beyond_each(w
 
 def test_a_range_of_rates_may_begin_at_nought_or_end_at_one():
     (start, end), (above, _) = decidable(clopper_pearson(1, 5), 0.0, 0.5, 30)
-    assert start == -math.inf and end < 0.5 < above
+    assert start == -math.inf
+    assert end < 0.5 < above
     (_, below), (start, end) = decidable(clopper_pearson(1, 5), 0.5, 1.0, 30)
-    assert below < 0.5 < start and end == math.inf
+    assert below < 0.5 < start
+    assert end == math.inf
 
 
 @pytest.mark.parametrize("power", [0.04, 0.125])
