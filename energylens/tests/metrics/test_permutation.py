@@ -67,6 +67,12 @@ def test_every_token_meets_the_same_position_of_another_document_once(seed, n_do
     assert sorted(index.flatten().tolist()) == token.flatten().tolist()
 
 
+def test_permutations_are_a_function_of_their_generator():
+    first, again, other = (document_permutations(9, 20, rng(seed)) for seed in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
 def test_permutations_are_uniform():
     drawn = document_permutations(3, 6000, rng()).tolist()
     counts = [drawn.count(list(each)) for each in set(map(tuple, drawn))]
@@ -118,6 +124,24 @@ def test_the_table_in_float32_rounds_by_less_than_a_tie():
     data, permutations = documents(dtype=torch.float32), document_permutations(8, 20, rng())
     exact = slow_null(*(each.double() for each in data), permutations)
     assert (document_null(*data, permutations) - exact).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize(("a", "g"), [(1e-9, 1), (1e9, 1), (1, 1e-9), (1, 1e9)])
+@pytest.mark.parametrize("statistic", [document_null, document_t])
+def test_no_unit_is_so_small_or_large_that_it_changes_a_draw(statistic, a, g):
+    acts, gradients, W_dec = documents()
+    permutations = document_permutations(len(acts), 5, rng())
+    plain = statistic(acts, gradients, W_dec, permutations)
+    units = torch.ones(acts.shape[2], dtype=acts.dtype)
+    units[::2] = a  # some latents, so that each is judged by its own size
+    assert torch.allclose(statistic(units * acts, g * gradients, W_dec, permutations), plain)
+
+
+def test_the_decoders_precision_is_that_of_the_table():
+    acts, gradients, W_dec = documents()
+    permutations = document_permutations(len(acts), 5, rng())
+    mixed = document_t(acts, gradients.float(), W_dec.float(), permutations)
+    assert torch.allclose(mixed, document_t(acts, gradients, W_dec, permutations), atol=1e-4)
 
 
 def test_latents_without_an_alignment_have_no_null():

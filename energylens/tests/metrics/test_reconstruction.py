@@ -27,6 +27,13 @@ def test_known_answers():
     assert fvu(x, half) == pytest.approx(0.25, abs=1e-6)
 
 
+@pytest.mark.parametrize("unit", [1e-15, 1e15])
+def test_no_unit_is_so_small_or_large_that_it_changes_the_share(unit):
+    x, x_hat = sample()
+    x, x_hat = x + 1, x_hat + 1
+    assert explained_variance(unit * x, unit * x_hat) == pytest.approx(explained_variance(x, x_hat))
+
+
 def test_agrees_with_sklearn():
     x, x_hat = sample()
     expected = r2_score(x.double(), x_hat.double(), multioutput="variance_weighted")

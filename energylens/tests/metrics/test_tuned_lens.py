@@ -134,6 +134,7 @@ def test_fits_that_cannot_be_made_are_refused():
         (dict(x=x[:0], x_final=x[:0]), "nothing to fit: 0 tokens"),
         (dict(steps=0), "steps=0"),
         (dict(lr=-1.0), "lr=-1.0"),
+        (dict(lr=0.0), "lr=0.0"),
         (dict(batch=0), "batch=0"),
         (dict(x_final=x / 0), "x_final .* NaN or infinity"),
         (dict(lens=make_lens(norm=False), lr=1e308), "the KL over 20 training tokens is (nan|inf)"),
