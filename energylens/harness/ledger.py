@@ -93,11 +93,12 @@ def updated(
 ) -> dict[str, dict[str, Any]]:
     """The ledger after a run: judged rows replaced, and after a complete run rows of vanished claims dropped.
 
-    Partial, NOT RUN and own-checkpoint verdicts and errors are never recorded.
+    Complete is a run of the cpu tier: it does not collect larger tiers, whose rows stay. Partial, NOT RUN and
+    own-checkpoint verdicts and errors are never recorded.
     """
     claims = {claim["id"]: claim for claim in results["claims"]}
     by_key = {row_key(v["claim"], v["model"], v["variant"]): v for v in results["verdicts"]}
-    kept = {key: row for key, row in rows.items() if not complete or key in by_key}
+    kept = {key: row for key, row in rows.items() if not complete or key in by_key or "tier" in row}
     for key, verdict in by_key.items():
         judged = verdict["word"] in set(Word) - {Word.NOT_RUN}
         if judged and not verdict["partial"] and not verdict["own_checkpoint"]:
@@ -130,6 +131,7 @@ def _row(verdict: Mapping[str, Any], claim: Mapping[str, Any]) -> dict[str, Any]
         "verdict": str(verdict["word"]),
         "qualifiers": list(verdict["qualifiers"]),
         **({"data": verdict["data"]} if verdict.get("data") else {}),
+        **({"tier": claim["tier"]} if claim["tier"] != "cpu" else {}),
         "estimates": {
             part["part"]: [short(part[name]) for name in ("estimate", "low", "high")]
             for part in verdict["parts"]

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -48,6 +49,15 @@ def test_help_is_worth_reading_and_loads_no_torch():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     for word in ("list", "build", "report", "plan", "badge", "store", "examples:"):
         assert word in done.stdout
+
+
+def test_a_reader_that_has_seen_enough_causes_no_traceback(claims):
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    command = [sys.executable, "-m", "energylens.cli", "list"]
+    found = subprocess.run(command, stdout=write_end, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write_end)
+    assert (found.returncode, found.stderr) == (0, "")
 
 
 def test_declaring_the_shipped_claims_loads_no_torch():
