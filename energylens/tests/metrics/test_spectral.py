@@ -289,6 +289,11 @@ def test_no_unit_is_so_small_or_large_that_it_changes_a_gap(unit):
         assert torch.allclose(found, expected, rtol=1e-9), name
 
 
+def test_a_prompt_of_one_position_has_no_gap_beside_others_that_have():
+    mask = torch.tensor([[True] + 5 * [False], 6 * [True]])
+    assert key_gap(normal(2, 6, 4), mask, centred=False).isnan().tolist() == [True, False]
+
+
 def test_an_empty_prompt_does_not_spoil_the_others():
     inputs = layer()
     emptied = dataclasses.replace(inputs, mask=inputs.mask & (torch.arange(3) > 0)[:, None])
