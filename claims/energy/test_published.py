@@ -40,7 +40,7 @@ def test_mean_level(model, variant, seed, lab):
     reading = study.readings["confirmation"]
     acts = study.dictionary.acts(reading.x)
     level = published_level(acts, reading)
-    efas = align(study.dictionary, acts, reading.gradient, reading.covariates).efas_all
+    efas = align(study.dictionary.W_dec, [(acts, reading.gradient, reading.covariates)]).efas_all
     return Measurement(
         level.mean,
         beside={

@@ -33,7 +33,7 @@ def seconds_by_length(study: EnergyStudy) -> dict[int, float]:
 
         def run() -> object:
             _, gradient = energy_and_gradient(reading.lens, x, targets)
-            return align(study.dictionary, study.dictionary.acts(x), gradient, covariates)
+            return align(study.dictionary.W_dec, study.dictionary.in_parts(x, gradient, covariates))
 
         return run
 

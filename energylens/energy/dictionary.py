@@ -1,6 +1,6 @@
 """Directions with activations: a trained SAE, or what stands in for it in a control."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -24,10 +24,14 @@ class Dictionary:
     def acts(self, x: Float[Tensor, "n d_model"]) -> Float[Tensor, "n d_sae"]:
         """Activations of all rows; encoded in parts, so that nothing else of their size is made."""
         found = x.new_empty(len(x), len(self.W_dec))
-        for start in range(0, len(x), ROWS_AT_ONCE):
-            part = slice(start, start + ROWS_AT_ONCE)
-            found[part] = self.encode(x[part])
+        for part, (acts,) in zip(found.split(ROWS_AT_ONCE), self.in_parts(x), strict=True):
+            part.copy_(acts)
         return found
+
+    def in_parts(self, x: Float[Tensor, "n d_model"], *others: Tensor) -> Iterator[tuple[Tensor, ...]]:
+        """Activations of some rows at a time, and what `others` have at these rows; nothing of all rows is made."""
+        for part, *beside in zip(*(each.split(ROWS_AT_ONCE) for each in (x, *others)), strict=True):
+            yield self.encode(part), *beside
 
 
 def of_saes(saes: SAEs, seed: int) -> Dictionary:

@@ -129,7 +129,7 @@ def ablation_effects(
         _same_position(reading, rows, chosen, W_dec),
         first_order,
         chosen.double().mean(0),
-        align(dictionary, acts, gradient, covariates).efas_all[latents],
+        align(dictionary.W_dec, [(acts, gradient, covariates)]).efas_all[latents],
         process_time() - start,
     )
 

@@ -1,7 +1,7 @@
 """How the latents of one dictionary align with the energy at one site; each thing measured once, when asked for."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -44,23 +44,29 @@ class EnergyStudy:
     @cached_property
     def _discovery(self) -> Alignment:
         reading = self.readings["discovery"]
-        return align(self.dictionary, self.dictionary.acts(reading.x), reading.gradient, reading.covariates)
+        return self._aligned(reading, reading.gradient)
 
     @cached_property
     def _confirmed(self) -> "Confirmed":
-        """Everything that needs all activations on confirmation documents, so that they are made once."""
+        """Everything that needs activations on confirmation documents, so that they are made once."""
         reading, W_dec = self.readings["confirmation"], self.dictionary.W_dec
-        acts = self.dictionary.acts(reading.x)
-        top_acts = acts[:, self.top]
+        of_top = []
+
+        def noted() -> Iterator[tuple[Tensor, ...]]:
+            for acts, *beside in self.dictionary.in_parts(reading.x, reading.gradient, reading.covariates):
+                of_top.append(acts[:, self.top])
+                yield acts, *beside
+
+        alignment = align(W_dec, noted())
+        top_acts = torch.cat(of_top)
         t = permuted_t(reading, top_acts, reading.gradient, W_dec[self.top], DRAWS, self.seed)
         reservoir = TokenReservoir(SAMPLED, Generator().manual_seed(self.seed))
         reservoir.update(top_acts, reading.gradient)
-        return Confirmed(
-            align(self.dictionary, acts, reading.gradient, reading.covariates),
-            top_acts,
-            max_t_p(t[0], t[1:]),
-            reservoir.sample(),
-        )
+        return Confirmed(alignment, top_acts, max_t_p(t[0], t[1:]), reservoir.sample())
+
+    def _aligned(self, reading: Reading, gradient: Float[Tensor, "tokens d_model"]) -> Alignment:
+        parts = self.dictionary.in_parts(reading.x, gradient, reading.covariates)
+        return align(self.dictionary.W_dec, parts)
 
     @cached_property
     def efas(self) -> Float[Tensor, " d_sae"]:
@@ -68,8 +74,7 @@ class EnergyStudy:
         if "_confirmed" in vars(self):
             return self._confirmed.alignment.efas_all
         reading = self.readings["confirmation"]
-        acts = self.dictionary.acts(reading.x)
-        return align(self.dictionary, acts, reading.gradient, reading.covariates).efas_all
+        return self._aligned(reading, reading.gradient).efas_all
 
     @cached_property
     def top(self) -> Int[Tensor, " top"]:
@@ -91,7 +96,7 @@ class EnergyStudy:
         """EFAS on confirmation documents for targets that the lens itself draws: sampling noise alone."""
         reading = self.readings["confirmation"]
         gradient = reading.redrawn_gradient(Generator().manual_seed(self.seed))
-        return align(self.dictionary, self.dictionary.acts(reading.x), gradient, reading.covariates).efas_all
+        return self._aligned(reading, gradient).efas_all
 
     @property
     def top_acts(self) -> Float[Tensor, "tokens top"]:
@@ -132,15 +137,11 @@ class Confirmed(NamedTuple):
     """Of the TOP latents."""
 
 
-def align(
-    dictionary: Dictionary,
-    acts: Float[Tensor, "tokens d_sae"],
-    gradient: Float[Tensor, "tokens d_model"],
-    covariates: Float[Tensor, "tokens 3"],
-) -> Alignment:
-    """All alignments of all latents, by one streaming pass over the tokens."""
-    statistics = AlignmentStatistics(dictionary.W_dec, COVARIATES)
-    statistics.update(acts, gradient, covariates)
+def align(W_dec: Float[Tensor, "d_sae d_model"], parts: Iterable[tuple[Tensor, ...]]) -> Alignment:
+    """All alignments of all latents, by one pass over (activations, gradient, covariates) of some tokens at a time."""
+    statistics = AlignmentStatistics(W_dec, COVARIATES)
+    for acts, gradient, covariates in parts:
+        statistics.update(acts, gradient, covariates)
     return statistics.compute()
 
 

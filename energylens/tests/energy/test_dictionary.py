@@ -99,3 +99,12 @@ def test_the_generator_fixes_the_directions(x, random):
     again, other = (random_dictionary(x, 48, K, torch.Generator().manual_seed(seed)) for seed in (1, 2))
     assert torch.equal(random.W_dec, again.W_dec)
     assert not torch.allclose(random.W_dec, other.W_dec)
+
+
+def test_parts_bring_what_others_have_at_their_rows(x, random):
+    numbers = torch.arange(len(x))
+    parts = list(random.in_parts(x, numbers, x))
+    assert torch.equal(torch.cat([of for _, of, _ in parts]), numbers)
+    for acts, _, rows in parts:
+        assert len(rows) <= ROWS_AT_ONCE
+        assert torch.equal(acts, random.encode(rows))
