@@ -41,7 +41,9 @@ def trust_section(trust: JSON, figures: Sequence[JSON]) -> dict[str, Any] | None
 def _measured(section: JSON) -> str:
     at = f" at commit {section['commit'][:9]}" if section["commit"] else ""
     changed = " with uncommitted changes" if section["dirty"] else ""
-    return f"Measured {section['started'][:10]}{at}{changed}, in {float(section['seconds']):.0f} s."
+    seconds = float(section["seconds"])
+    lasted = f", in {seconds:.0f} s" if seconds >= 1 else ""  # mutation testing goes on where it stopped
+    return f"Measured {section['started'][:10]}{at}{changed}{lasted}."
 
 
 def _calibration(found: JSON) -> Iterator[Md]:
