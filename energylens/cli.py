@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import select
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -31,24 +32,43 @@ examples:
 
 exit status: 0 fine, 1 something is damaged or could not be built, 2 wrong usage."""
 
+STDOUT = 1
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status. Our own errors print one line, not a traceback."""
     options = _parser().parse_args(arguments)
     run: Callable[[argparse.Namespace], int] = options.run
     try:
-        status = run(options)
-        sys.stdout.flush()
-        return status
+        return _heard(run, options)
     except EnergylensError as error:
         print(f"energylens: {error}", file=sys.stderr)
         return 1
-    except BrokenPipeError:  # `energylens diff ... | head`: who reads has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except KeyboardInterrupt:
         print("energylens: interrupted; finished artifacts are kept, run again to go on", file=sys.stderr)
         return 130
+
+
+def _heard(run: Callable[[argparse.Namespace], int], options: argparse.Namespace) -> int:
+    """Exit status of the command, also where the reader of its output has seen enough (`energylens diff | head`).
+
+    141, that of SIGPIPE, where the command could not finish because of that.
+    """
+    status = 141
+    try:
+        status = run(options)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        if not _nobody_reads(STDOUT):
+            raise  # another pipe than that of the output
+        os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)
+    return status
+
+
+def _nobody_reads(pipe: int) -> bool:
+    poll = select.poll()
+    poll.register(pipe, select.POLLOUT)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def _parser() -> argparse.ArgumentParser:

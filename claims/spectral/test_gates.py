@@ -50,7 +50,7 @@ def next_head(model, seed, lab):
 
 @gate(
     "spectral.attributed",
-    says="Where one head is changed, the gaps and the damage that change are that head's.",
+    says="Where one head of the last layer is changed, gaps a and a' and the damage name that head.",
     source="Heads of one layer read the same stream side by side: what one of them does changes no other's scores",
     passes_when=AtLeast(1.0),
     models=HEADS,

@@ -89,16 +89,20 @@ def compare(
 
 
 def updated(
-    rows: Mapping[str, dict[str, Any]], results: Mapping[str, Any], complete: bool
+    rows: Mapping[str, dict[str, Any]],
+    results: Mapping[str, Any],
+    complete: bool,
+    declared: Iterable[str] = (),
 ) -> dict[str, dict[str, Any]]:
     """The ledger after a run: judged rows replaced, and after a complete run rows of vanished claims dropped.
 
-    Complete is a run of the cpu tier: it does not collect larger tiers, whose rows stay. Partial, NOT RUN and
-    own-checkpoint verdicts and errors are never recorded.
+    declared: keys of rows that are declared and not in these results, such as those of larger tiers. Partial, NOT
+    RUN and own-checkpoint verdicts and errors are never recorded.
     """
     claims = {claim["id"]: claim for claim in results["claims"]}
     by_key = {row_key(v["claim"], v["model"], v["variant"]): v for v in results["verdicts"]}
-    kept = {key: row for key, row in rows.items() if not complete or key in by_key or "tier" in row}
+    known = by_key.keys() | set(declared)
+    kept = {key: row for key, row in rows.items() if not complete or key in known}
     for key, verdict in by_key.items():
         judged = verdict["word"] in set(Word) - {Word.NOT_RUN}
         if judged and not verdict["partial"] and not verdict["own_checkpoint"]:
@@ -131,7 +135,6 @@ def _row(verdict: Mapping[str, Any], claim: Mapping[str, Any]) -> dict[str, Any]
         "verdict": str(verdict["word"]),
         "qualifiers": list(verdict["qualifiers"]),
         **({"data": verdict["data"]} if verdict.get("data") else {}),
-        **({"tier": claim["tier"]} if claim["tier"] != "cpu" else {}),
         "estimates": {
             part["part"]: [short(part[name]) for name in ("estimate", "low", "high")]
             for part in verdict["parts"]

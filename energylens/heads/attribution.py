@@ -2,9 +2,6 @@
 
 import dataclasses
 
-import torch
-from torch import Generator
-
 from energylens.heads.prompts import head_prompts
 from energylens.heads.study import HeadStudy
 from energylens.models.network import Network, boot
@@ -17,27 +14,34 @@ GAPS = ("a", "a-prime")
 def attribution(network: Network, seed: int, further: int = 0) -> dict[str, float]:
     """1 for each number that points to the one head that was changed, 0 for others: GAPS and "damage".
 
-    A head of the last layer, drawn by `seed`, has half of its key coordinates stretched STRETCH times and writes
-    nothing any more. No other head's input changes: of the gaps those of this head alone may move, and of all
-    damages its own alone has to be 0. further: which head is asked for instead, counted from the changed one.
+    Head `seed` of the last layer (counted round) has half of its key coordinates stretched STRETCH times and writes
+    nothing any more. No other head's input changes: of the gaps those of this head alone may move (and of heads that
+    share its keys), and of all damages its own alone has to be 0. further: which head is asked for instead, counted
+    from the changed one.
     """
-    n_heads = network.bridge.cfg.n_heads
-    head = int(torch.randint(n_heads, (), generator=Generator().manual_seed(seed)))
+    config, n_heads = network.meta["config"], network.bridge.cfg.n_heads
+    per_key_head = n_heads // (config.get("n_key_value_heads") or n_heads)
+    head, asked = seed % n_heads, (seed + further) % n_heads
     prompts = head_prompts(network, seed, n=PROMPTS)
     before = HeadStudy(network, prompts, seed)
-    after = HeadStudy(_changed(network, head), prompts, seed)
-    asked = (network.n_layers - 1) * n_heads + (head + further) % n_heads
+    after = HeadStudy(_changed(network, head, head // per_key_head), prompts, seed)
     moved = {
         name: (after.gap(name) - before.gap(name)).abs() > 1e-4 * before.gap(name).abs() for name in GAPS
     }
     pointed = moved | {"damage": (after.damage == 0) & (before.damage > 0)}
-    return {name: float(rows.nonzero().flatten().tolist() == [asked]) for name, rows in pointed.items()}
+    first = asked // per_key_head * per_key_head
+    expected = {name: list(range(first, first + per_key_head)) for name in GAPS} | {"damage": [asked]}
+    below = (network.n_layers - 1) * n_heads
+    return {
+        name: float(rows.nonzero().flatten().tolist() == [below + one for one in expected[name]])
+        for name, rows in pointed.items()
+    }
 
 
-def _changed(network: Network, head: int) -> Network:
+def _changed(network: Network, head: int, key_head: int) -> Network:
     state = {name: tensor.clone() for name, tensor in network.bridge.state_dict().items()}
     attn, d_head = f"blocks.{network.n_layers - 1}.attn", network.bridge.cfg.d_head
-    half = slice(head * d_head, head * d_head + d_head // 2)
+    half = slice(key_head * d_head, key_head * d_head + d_head // 2)
     for kind in ("weight", "bias"):
         state[f"{attn}.k.{kind}"][half] *= STRETCH
     state[f"{attn}.o.weight"][:, head * d_head : (head + 1) * d_head] = 0

@@ -48,7 +48,7 @@ def finish(config: pytest.Config, session: ClaimSession, started: float, interru
     write_results(folder / "results.json", results)
     history = _history(results, folder, session)
     if session.options.ledger is Mode.UPDATE:
-        rows = updated(session.ledger, results, complete)
+        rows = updated(session.ledger, results, complete, declared=session.run.notes("row"))
         write_ledger(session.options.ledger_path, rows, _environment(results["provenance"]))
     from energylens.report import write_report
 

@@ -51,13 +51,34 @@ def test_help_is_worth_reading_and_loads_no_torch():
         assert word in done.stdout
 
 
-def test_a_reader_that_has_seen_enough_causes_no_traceback(claims):
+def unheard(*arguments):
+    """Exit status and errors of a command whose output nobody reads."""
     read_end, write_end = os.pipe()
     os.close(read_end)
-    command = [sys.executable, "-m", "energylens.cli", "list"]
+    command = [sys.executable, "-m", "energylens.cli", *arguments]
     found = subprocess.run(command, stdout=write_end, stderr=subprocess.PIPE, text=True, check=False)
     os.close(write_end)
-    assert (found.returncode, found.stderr) == (0, "")
+    return found.returncode, found.stderr
+
+
+def test_a_reader_that_has_seen_enough_causes_no_traceback_and_hides_no_damage(claims, tmp_path):
+    assert unheard("list") == (141, "")
+    store = Store(tmp_path / "store")
+    store.get(Toy())
+    payload = next(path for path in (tmp_path / "store").rglob("*") if path.suffix == ".safetensors")
+    payload.write_bytes(payload.read_bytes()[:-1] + b"?")
+    status, errors = unheard("store", "verify", "--store", str(tmp_path / "store"))
+    assert status in (1, 141)  # never 0: something is damaged
+    assert "Traceback" not in errors
+
+
+def test_a_broken_pipe_of_something_else_is_an_error(monkeypatch):
+    def fails(options):
+        raise BrokenPipeError("a worker is gone")
+
+    monkeypatch.setattr("energylens.cli._list", fails)
+    with pytest.raises(BrokenPipeError, match="a worker"):
+        main(["list"])
 
 
 def test_declaring_the_shipped_claims_loads_no_torch():

@@ -105,14 +105,10 @@ def test_only_a_complete_run_forgets_vanished_claims():
     assert "gone/dice" not in updated(old, results(LARGE), complete=True)
 
 
-def test_a_complete_run_of_the_cpu_tier_keeps_larger_tiers_and_says_which_they_are():
-    large = updated({}, results(LARGE, tier="full"), complete=False)
-    assert large["toy.mean/dice"]["tier"] == "full"
-    assert "tier" not in row(LARGE)
-    assert updated({"large/dice": large["toy.mean/dice"]}, results(LARGE), complete=True).keys() == {
-        "large/dice",
-        "toy.mean/dice",
-    }
+def test_a_complete_run_of_the_cpu_tier_keeps_what_larger_tiers_declare():
+    old = {"large/dice": row(LARGE), "gone/dice": row(SMALL)}
+    found = updated(old, results(LARGE), complete=True, declared=["large/dice"])
+    assert found.keys() == {"large/dice", "toy.mean/dice"}
 
 
 def test_round_trip_through_toml(tmp_path):

@@ -551,3 +551,10 @@ def test_comoments_about_zero_are_rejected(monkeypatch):
     data = planted()
     monkeypatch.setattr(comoments.CoMoments, "of", classmethod(uncentred))
     assert not torch.allclose(align(*data).efas_all, loop(*data)[0], atol=1e-3)
+
+
+def test_gradients_of_nought_are_constant_and_say_so():
+    acts, gradients, W_dec, z = planted()
+    result = align(acts, 0 * gradients, W_dec, z)
+    for name in QUANTITIES[:3]:
+        assert result.undefined[name] == {"constant": len(W_dec)}, name

@@ -221,3 +221,8 @@ def test_the_published_key_gap_depends_on_the_scale_of_the_keys_and_calls_dead_h
     assert as_published.key_gap(constant, mask).tolist() == [0, 0]
     assert spectral.key_gap(constant, mask[:, None], centred=True).isnan().all()
     assert as_published.key_gap(K, torch.zeros_like(mask)).isnan().all()
+
+
+def test_an_embedding_of_nought_has_no_r2():
+    with pytest.raises(InputError, match="does not vary"):
+        as_published.embedding_r2(torch.zeros(7, 3), 2)

@@ -513,3 +513,7 @@ def test_cross_validated_gain_without_an_answer():
     with pytest.raises(InputError, match="1 folds"):
         cross_validated_gain(torch.arange(10.0), base, extra, seed=0, folds=1)
     assert math.isfinite(cross_validated_gain(torch.arange(10.0) ** 2, base, extra, seed=0, folds=10))
+
+
+def test_of_nothing_nothing_is_left():
+    assert within_groups(torch.zeros(0), torch.zeros(0, dtype=torch.int64)).shape == (0,)

@@ -266,3 +266,10 @@ def test_nothing_varies_in_a_covariation_of_one_token():
     found = all_tokens(*one)
     assert isinstance(found, Covariation)
     assert max(float(part.abs().max()) for part in (*found.products, found.az, found.gz, found.zz)) < 1e-12
+
+
+def test_gradients_may_be_more_precise_than_the_decoder():
+    gradients = torch.randn(3, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    firing = Firing.of(torch.ones(3, 2))
+    found = firing.projected(gradients, torch.eye(2, dtype=torch.float32))
+    assert found.tolist() == pytest.approx((-gradients).flatten().tolist(), abs=1e-6)

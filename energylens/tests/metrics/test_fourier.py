@@ -642,3 +642,7 @@ def test_values_without_a_meaning_are_refused_by_name():
         embedding_r2(normal(P, 4), top=7)
     with pytest.raises(InputError, match="received 8"):
         fourier_basis(8)
+
+
+def test_weights_of_nought_have_no_key_frequencies():
+    assert key_frequencies(torch.zeros(4, 7)) == []

@@ -394,3 +394,11 @@ def test_input_without_an_answer_is_refused_by_name():
     with pytest.raises(InputError, match="got 2 and 0"):
         document_permutations(2, 0, rng())
     assert document_permutations(2, 1, rng()).shape == (1, 2)
+
+
+def test_gradients_may_be_more_precise_than_the_decoder():
+    acts, gradients, W_dec = documents()
+    permutations = document_permutations(len(acts), 5, rng())
+    for statistic in (document_null, document_t):
+        found = statistic(acts.float(), gradients, W_dec.float(), permutations)
+        assert torch.allclose(found.double(), statistic(acts, gradients, W_dec, permutations), atol=1e-4)

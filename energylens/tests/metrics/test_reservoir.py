@@ -230,3 +230,17 @@ def test_too_few_firing_or_silent_tokens_give_nan(count, defined):
     acts = (torch.arange(300)[:, None] < count).float()
     value = mutual_information(TokenSample(acts, sample.gradients, 300), W_dec, [0], seed=0)
     assert value.isnan().item() is not defined
+
+
+def test_ties_are_broken_by_the_seed_alone():
+    sample = TokenSample(
+        (torch.rand(300, 1, generator=rng()) < 0.4).float(), torch.arange(300)[:, None] % 4.0, 300
+    )
+    found = {float(mutual_information(sample, torch.ones(1, 1), [0], seed=3)) for _ in range(6)}
+    assert len(found) == 1
+
+
+def test_one_firing_token_is_enough_where_it_is_said_to_be():
+    sample, W_dec = sampled(d_sae=1)
+    one = TokenSample((torch.arange(300)[:, None] == 7).float(), sample.gradients, 300)
+    assert not mutual_information(one, W_dec, [0], seed=0, least=1).isnan()

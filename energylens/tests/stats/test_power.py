@@ -361,3 +361,11 @@ def test_spread_range_is_the_chi_square_interval():
 def test_bad_input_is_named(wrong, message):
     with pytest.raises(InputError, match=message):
         wrong()
+
+
+def test_rates_are_planned_within_nought_and_one_whatever_the_boundary_and_without_a_spread():
+    (_, below), (above, end) = decidable(clopper_pearson(3, 5), -math.inf, 0.5, 20)
+    assert below < 0.5 < above
+    assert end == math.inf
+    assert len(decidable(clopper_pearson(5, 5), 0.6, math.inf, 20)) == 2
+    assert seeds_to_decide(clopper_pearson(5, 5), [1.5]) == 1
