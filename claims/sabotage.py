@@ -86,6 +86,16 @@ def layers(study, was):
     return (study.layer + 1 + 0.1 * was / (1 + was.abs())) * (was != 0)
 
 
+def of_next_head(noising):
+    """HeadStudy.noising: the damage of every head stands beside the head before."""
+
+    def shifted(study):
+        damage = noising.func(study)
+        return damage.flatten().roll(-1).view_as(damage)
+
+    return property(shifted)
+
+
 def doubled(key_frequencies):
     """key_frequencies: 2 k in the place of k."""
 
@@ -346,11 +356,7 @@ SABOTAGES = [
     Sabotage(
         "damage-of-the-next-head",
         "Every damage stands beside the head before the one that was patched (heads.study.HeadStudy.noising).",
-        breaks={
-            f"{HEADS}.study.HeadStudy.noising": lambda real: property(
-                lambda study: real.func(study).flatten().roll(-1).view_as(real.func(study))
-            )
-        },
+        breaks={f"{HEADS}.study.HeadStudy.noising": of_next_head},
         notices={"spectral.gap-predicts": ["spectral.attributed"]},
         seeds=1,
     ),
