@@ -9,6 +9,7 @@ from importlib.metadata import version
 from energylens.harness import (
     AtLeast,
     AtMost,
+    Ceiling,
     Equivalent,
     Figure,
     FisherZ,
@@ -29,6 +30,6 @@ from energylens.harness import (
 __version__ = version("energylens")
 
 __all__ = [
-    "AtLeast", "AtMost", "Equivalent", "Figure", "FisherZ", "Gate", "GeometricMean", "HitRate", "Mean", "Measurement",
-    "Null", "Pairs", "Question", "Unavailable", "Within", "claim", "gate",
+    "AtLeast", "AtMost", "Ceiling", "Equivalent", "Figure", "FisherZ", "Gate", "GeometricMean", "HitRate", "Mean",
+    "Measurement", "Null", "Pairs", "Question", "Unavailable", "Within", "claim", "gate",
 ]  # fmt: skip

@@ -188,7 +188,15 @@ def _list(options: argparse.Namespace) -> int:
             words = [recorded.get("verdict", "not recorded"), *recorded.get("qualifiers", [])]
             region = "; ".join(str(region) for region in claim.regions.values())
             rows.append(
-                (claim.id, case.model, case.variant, region, len(claim.seeds), claim.tier, ", ".join(words))
+                (
+                    claim.id,
+                    case.model,
+                    case.variant,
+                    region,
+                    len(claim.seeds_of(case.model)),
+                    claim.tier,
+                    ", ".join(words),
+                )
             )
     print(tabulate(rows, ["claim", "model", "variant", "region", "seeds", "tier", "recorded verdict"]))
     return 0
@@ -324,7 +332,7 @@ def _needed(options: argparse.Namespace, declared: Sequence[Any]) -> tuple[Any, 
     everything = load_claims(options.claims)
     lab = Lab(_open(options))
     cases = [
-        case for d in declared for case in cases_of(d.claim, dict.fromkeys(d.claim.models, d.claim.seeds))
+        case for d in declared for case in cases_of(d.claim, {m: d.claim.seeds_of(m) for m in d.claim.models})
     ]
 
     def resolve(gate: str, claim: Any) -> Any:
@@ -335,7 +343,9 @@ def _needed(options: argparse.Namespace, declared: Sequence[Any]) -> tuple[Any, 
             )
         return everything[gate]
 
-    recipes = plan(lab, cases, lambda claim: dict.fromkeys(claim.models, claim.seeds), resolve)
+    recipes = plan(
+        lab, cases, lambda claim: {model: claim.seeds_of(model) for model in claim.models}, resolve
+    )
     return lab, list(recipes)
 
 

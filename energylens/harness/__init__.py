@@ -1,7 +1,7 @@
 """Claims, regions, controls, judging, the ledger and results. Knows no neural networks."""
 
 from energylens.harness.claim import Claim, claim, claim_of, gate
-from energylens.harness.control import Gate, Null
+from energylens.harness.control import Ceiling, Gate, Null
 from energylens.harness.figure import Figure
 from energylens.harness.measurement import Measurement, Unavailable
 from energylens.harness.question import Question
@@ -10,7 +10,7 @@ from energylens.harness.statistic import FisherZ, GeometricMean, HitRate, Mean, 
 from energylens.harness.verdict import Verdict, Word
 
 __all__ = [
-    "AtLeast", "AtMost", "Claim", "Equivalent", "Figure", "FisherZ", "Gate", "GeometricMean", "HitRate", "Mean",
+    "AtLeast", "AtMost", "Ceiling", "Claim", "Equivalent", "Figure", "FisherZ", "Gate", "GeometricMean", "HitRate", "Mean",
     "Measurement", "Null", "Pairs", "Question", "Region", "Unavailable", "Verdict", "Within", "Word", "claim",
     "claim_of", "gate",
 ]  # fmt: skip

@@ -11,7 +11,7 @@ from energylens.harness.verdict import row_key
 
 @dataclass(frozen=True)
 class Case:
-    """One pytest case of a claim: a measurement, a measurement of a null, or (seed None) the verdict."""
+    """One pytest case of a claim: a measurement, one of a control (`null`: its name), or (seed None) the verdict."""
 
     claim: Claim
     model: str
@@ -35,7 +35,7 @@ def cases_of(claim: Claim, seeds_by_model: dict[str, tuple[int, ...]]) -> Iterat
     """Every case: per model and variant the seeds, then the nulls over the same seeds, then the verdict."""
     for model, seeds in seeds_by_model.items():
         for variant in claim.variants or ("",):
-            for null in ("", *(null.name for null in claim.nulls)):
+            for null in ("", *(control.name for control in claim.controls)):
                 for seed in seeds:
                     yield Case(claim, model, variant, seed, null)
             yield Case(claim, model, variant, None)
@@ -70,11 +70,11 @@ def cases_behind(
         yield case
         return
     claim = case.claim
-    seeds = seeds_by_model(claim).get(case.model, claim.seeds)
+    seeds = seeds_by_model(claim).get(case.model, claim.seeds_of(case.model))
     for gate in claim.gates:
         declared = resolve(gate.claim, claim).claim
         for each in gate_cases(gate, declared, case, seeds):
             yield each
             yield from (replace(each, null=null.name) for null in declared.nulls if declared.role == "gate")
-    for null in ("", *(null.name for null in claim.nulls)):
+    for null in ("", *(control.name for control in claim.controls)):
         yield from (replace(case, seed=seed, null=null) for seed in seeds)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from energylens.errors import DeclarationError
-from energylens.harness.control import Gate, Null
+from energylens.harness.control import Ceiling, Control, Gate, Null
 from energylens.harness.figure import Figure
 from energylens.harness.measurement import SINGLE
 from energylens.harness.region import Region
@@ -33,6 +33,7 @@ class Claim:
     seeds: tuple[int, ...]
     variants: tuple[str, ...]
     nulls: tuple[Null, ...]
+    ceilings: tuple[Ceiling, ...]
     gates: tuple[Gate, ...]
     tier: str
     reported: str
@@ -48,6 +49,18 @@ class Claim:
     function: str = field(compare=False)
     where: str = field(compare=False)
     extends: str = ""
+    published_on: tuple[str, ...] = ()
+    seeds_on: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    undefined_is: str = ""
+
+    @property
+    def controls(self) -> tuple[Control, ...]:
+        """Nulls and ceilings: what is measured beside the claim's own body."""
+        return (*self.nulls, *self.ceilings)
+
+    def seeds_of(self, model: str) -> tuple[int, ...]:
+        """The declared seeds of a model."""
+        return self.seeds_on.get(model, self.seeds)
 
     @property
     def declaration(self) -> dict[str, str]:
@@ -56,8 +69,12 @@ class Claim:
             "region": "; ".join(f"{part}: {region}" for part, region in sorted(self.regions.items())),
             "statistic": "; ".join(f"{part}: {s.describes}" for part, s in sorted(self.statistics.items())),
             "seeds": ", ".join(map(str, self.seeds))
-            + ("" if self.conditional_on is None else f"; network seed {self.conditional_on}"),
+            + ("" if self.conditional_on is None else f"; network seed {self.conditional_on}")
+            + "".join(f"; {model}: {', '.join(map(str, s))}" for model, s in sorted(self.seeds_on.items())),
             "nulls": ", ".join(sorted(null.declaration for null in self.nulls if null.qualifies)),
+            **(
+                {"ceilings": ", ".join(sorted(c.declaration for c in self.ceilings))} if self.ceilings else {}
+            ),
             "gates": ", ".join(sorted(f"{g.claim} on {g.on}" if g.on else g.claim for g in self.gates)),
             **({"must fail": ", ".join(sorted(self.must_fail))} if self.must_fail else {}),
             **({"competence": "seeds that fail are excluded"} if self.competence else {}),
@@ -83,8 +100,11 @@ def claim(
     holds_when: Region | Mapping[str, Region],
     models: Iterable[str],
     seeds: Iterable[int],
-    controls: Sequence[Null] = (),
+    controls: Sequence[Control] = (),
     gates: Sequence[Gate | str] = (),
+    published_on: Iterable[str] = (),
+    seeds_on: Mapping[str, Iterable[int]] | None = None,
+    undefined_is: str = "",
     variants: Iterable[str] = (),
     statistic: Statistic | Mapping[str, Statistic] | None = None,
     tier: str = "cpu",
@@ -102,10 +122,13 @@ def claim(
     says: the statement, one sentence. source: where it was published. reported: the number as published.
     holds_when: the region in which the claim is true, or one region per named part (all must hold).
     models, seeds, variants: every combination is one pytest case; fixed and ordered before the first run.
-    controls: nulls. gates: ids of claims that every seed must satisfy first. At least one of either.
+    controls: nulls and ceilings. gates: ids of claims that every seed must satisfy first. At least one of either.
     statistic: how seeds become an estimate (`Mean`, `FisherZ`, `GeometricMean`, `HitRate`, `Pairs`, or your own
         `Statistic`), one for all parts or by part.
     stated: "as stated" (the published threshold and setting) or "restated" (the strongest careful version).
+    published_on: the models of the finding as it was published, whether or not they are among `models`.
+    seeds_on: seeds of models that have other seeds than `seeds`.
+    undefined_is: id of the claim that says what is found where this one is undefined (NaN).
     figure: what to draw of the `series` of its measurements.
     needs: function (lab, model, variant, seed) -> recipes to build ahead of the measurements.
     conditional_on: the network's seed when the claim's seeds are not the network's (SAE claims).
@@ -121,10 +144,14 @@ def claim(
             models=_tuple_of(models, str, "models"),
             seeds=_tuple_of(seeds, int, "seeds"),
             variants=_tuple_of(variants, str, "variants"),
-            nulls=_tuple_of(controls, Null, "controls"),
+            nulls=tuple(c for c in _tuple_of(controls, Control, "controls") if isinstance(c, Null)),
+            ceilings=tuple(c for c in controls if isinstance(c, Ceiling)),
             gates=tuple(Gate(g) if isinstance(g, str) else g for g in _tuple_of(gates, str | Gate, "gates")),
             figure=figure, needs=needs, conditional_on=conditional_on,
             role="claim", competence=False, must_fail=(), function=function, where=where,
+            published_on=_tuple_of(published_on, str, "published_on"),
+            seeds_on={name: _tuple_of(s, int, f"seeds_on {name}") for name, s in (seeds_on or {}).items()},
+            undefined_is=undefined_is,
         )  # fmt: skip
 
     return _declaring(id, declare)
@@ -163,7 +190,7 @@ def gate(
             statistics={SINGLE: Mean()},
             models=_tuple_of(models, str, "models"),
             seeds=_tuple_of(seeds, int, "seeds"),
-            variants=(), nulls=_tuple_of(rejects, Null, "rejects"), gates=(),
+            variants=(), nulls=_tuple_of(rejects, Null, "rejects"), ceilings=(), gates=(),
             figure=figure, needs=needs, conditional_on=None,
             role="gate", competence=competence, must_fail=_tuple_of(must_fail, str, "must_fail"),
             function=function, where=where,
@@ -225,7 +252,7 @@ def _validate(declared: Claim) -> None:
     controls = [*(null for null in declared.nulls if null.qualifies), *declared.gates, *declared.must_fail]
     members = ("describes", "summarise")
     wrong_statistics = [s for s in declared.statistics.values() if not all(hasattr(s, m) for m in members)]
-    names = [null.name for null in declared.nulls]
+    names = [control.name for control in declared.controls]
     checks = {
         "an id is lower case words joined by '.' or '-', at most 100 characters": _ID.fullmatch(declared.id),
         "a claim says something and names its source": declared.says.strip() and declared.source.strip(),
@@ -236,7 +263,9 @@ def _validate(declared: Claim) -> None:
             not wrong_statistics,
         f"figure must be a Figure, got {declared.figure!r}": isinstance(declared.figure, Figure | None),
         "models is empty": declared.models,
-        "seeds is empty": declared.seeds,
+        "seeds is empty": declared.seeds and all(declared.seeds_on.values()),
+        f"seeds_on names models that the claim does not list: {sorted(declared.seeds_on)}":
+            set(declared.seeds_on) <= set(declared.models),
         "a claim without a control (null, gate, or must_fail) can't be trusted: add one": controls,
         f"two controls share a name: {names}": len(set(names)) == len(names),
         f"tier must be one of {TIERS}, got {declared.tier!r}": declared.tier in TIERS,

@@ -28,6 +28,7 @@ def in_full(
         tier="full",
         seeds=tuple(seeds),
         models=declared.models if models is None else tuple(models),
+        seeds_on={},
         function=name,
         extends=declared.id,
     )

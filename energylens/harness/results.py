@@ -32,6 +32,7 @@ def describe_claim(claim: Claim, root: Path) -> dict[str, Any]:
     return fields | {
         "statistics": {part: statistic.describes for part, statistic in claim.statistics.items()},
         "nulls": [{"name": n.name, "why": n.why, "qualifies": n.qualifies} for n in claim.nulls],
+        "ceilings": [{"name": c.name, "why": c.why} for c in claim.ceilings],
         "declaration": claim.declaration,
         "declaration_hash": claim.declaration_hash,
         "file": shown.as_posix(),
@@ -42,7 +43,8 @@ def describe_claim(claim: Claim, root: Path) -> dict[str, Any]:
 
 _SHOWN = (
     "id", "says", "source", "reported", "stated", "unit", "note", "tier", "role", "models", "variants", "seeds",
-    "regions", "gates", "must_fail", "competence", "conditional_on", "figure", "extends",
+    "regions", "gates", "must_fail", "competence", "conditional_on", "figure", "extends", "published_on",
+    "seeds_on", "undefined_is",
 )  # fmt: skip
 
 

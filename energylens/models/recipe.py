@@ -5,6 +5,8 @@ Importing this module does not import torch; `TrainNetwork.build` does.
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -21,12 +23,25 @@ SNAPSHOTS = "snapshots/"
 """Weights of step 300 are stored under `snapshots/300/<name>`."""
 
 
+_BF16_FLAGS = ("avx512_bf16", "amx_bf16")
+_BF16_LEVEL = re.compile(r"AVX512_CORE_(BF16|FP16|AMX.*)|AVX10.*|ALL|DEFAULT")
+"""Values of oneDNN's variable up to which it may multiply bf16 in hardware."""
+
+
 @cache
 def fastest_autocast() -> Autocast:
-    """bf16 where the processor multiplies it in hardware (avx512_bf16 or amx_bf16), else fp32."""
+    """bf16 where the processor multiplies it in hardware (avx512_bf16 or amx_bf16) and is allowed to, else fp32.
+
+    ONEDNN_MAX_CPU_ISA (also DNNL_MAX_CPU_ISA) and ATEN_CPU_CAPABILITY can forbid it; bf16 would then be emulated, at
+    six times the time of fp32 and more.
+    """
+    level = os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA") or "DEFAULT"
+    kernels = os.environ.get("ATEN_CPU_CAPABILITY") or "avx512"
+    if not _BF16_LEVEL.fullmatch(level.upper()) or not kernels.lower().startswith(("avx512", "amx")):
+        return "fp32"
     cpuinfo = Path("/proc/cpuinfo")
     flags = cpuinfo.read_text(encoding="utf-8", errors="replace") if cpuinfo.exists() else ""
-    return "bf16" if "avx512_bf16" in flags or "amx_bf16" in flags else "fp32"
+    return "bf16" if any(flag in flags for flag in _BF16_FLAGS) else "fp32"
 
 
 @dataclass(frozen=True)

@@ -134,7 +134,7 @@ def _modules(item: pytest.Item, case: Case, session: "ClaimSession") -> Iterator
     """Modules of the bodies that a verdict runs, and of the fixtures that they ask for."""
     claim = case.claim
     gates = [session.resolve(gate.claim, asked_by=claim).body for gate in claim.gates]
-    functions = [item.obj, *gates, *(null.measure for null in claim.nulls if null.measure)]  # type: ignore[attr-defined]
+    functions = [item.obj, *gates, *(each.measure for each in claim.controls if each.measure)]  # type: ignore[attr-defined]
     yield from (function.__module__ for function in functions)
     asked = {name for function in functions for name in inspect.signature(function).parameters}
     for name in sorted(asked | set(item.fixturenames)):  # type: ignore[attr-defined]

@@ -50,12 +50,12 @@ class Measurer:
             }
         except Unavailable as reason:
             return Verdict(claim.id, case.model, case.variant, Word.NOT_RUN, str(reason), own_checkpoint=own)
-        partial = not own and len(seeds) < len(claim.seeds)
+        partial = not own and len(seeds) < len(claim.seeds_of(case.model))
         verdict = judge(claim, case.model, case.variant, measured, nulls, gates, partial)
         return replace(verdict, own_checkpoint=own, data="" if own else self.session.data_of(case.model))
 
     def _call(self, case: Case, body: Callable[..., Any]) -> Measurement:
-        null = next((null for null in case.claim.nulls if null.name == case.null), None)
+        null = next((each for each in case.claim.controls if each.name == case.null), None)
         function = null.measure if null and null.measure else body
         given = {"model": case.model, "variant": case.variant, "seed": case.seed}
         names = [name for name in inspect.signature(function).parameters if name not in given]
@@ -82,7 +82,7 @@ class Measurer:
     def _seeds(self, claim: Claim, model: str) -> tuple[int, ...]:
         """The session's seeds for this model; a gate's own model (`on`) keeps the declared ones."""
         by_model = self.session.seeds_by_model(claim)
-        return by_model.get(model, claim.seeds[: self.session.options.seeds])
+        return by_model.get(model, claim.seeds_of(model)[: self.session.options.seeds])
 
     def _check(self, gate: Gate, case: Case, seeds: tuple[int, ...]) -> GateResult:
         """Check a gate seed by seed. A failure of the one network that a claim is conditional on concerns all."""

@@ -65,6 +65,6 @@ def plan(
 def _needed(lab: Any, case: Case) -> Iterable["Recipe"]:
     if case.claim.needs is None:
         return ()
-    null = next((null for null in case.claim.nulls if null.name == case.null), None)
+    null = next((each for each in case.claim.controls if each.name == case.null), None)
     used = lab.swapped(**null.swap) if null and null.swap else lab
     return case.claim.needs(used, case.model, case.variant, case.seed)

@@ -122,7 +122,7 @@ class ClaimSession:
         With --model only the user's checkpoints are checked: by every claim that speaks of their task.
         """
         if not self.options.models:
-            return dict.fromkeys(claim.models, claim.seeds[: self.options.seeds])
+            return {model: claim.seeds_of(model)[: self.options.seeds] for model in claim.models}
         spoken = {self.tasks[model] for model in claim.models} - {""}
         by_model = {}
         for name, recipes in self.own_checkpoints.items():

@@ -34,6 +34,8 @@ class Task(Protocol):
     """One frozen dataclass per task; all its fields are JSON and enter the keys of networks trained on it."""
 
     name: ClassVar[str]
+    samples: ClassVar[int]
+    """Disjoint samples of inputs that one network is measured on where it is the only one; 1: all inputs, always."""
 
     @property
     def n_ctx(self) -> int:

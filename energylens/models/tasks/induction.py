@@ -52,6 +52,7 @@ class Induction:
     """
 
     name: ClassVar[str] = "induction"
+    samples: ClassVar[int] = 5
     readout: ClassVar[None] = None
     d_vocab: int = 64
     n_ctx: int = 64

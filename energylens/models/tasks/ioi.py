@@ -67,6 +67,7 @@ class IOI:
     """
 
     name: ClassVar[str] = "ioi"
+    samples: ClassVar[int] = 5
     readout: ClassVar[None] = None
     d_vocab: ClassVar[int] = D_VOCAB
     n_ctx: ClassVar[int] = 46

@@ -31,6 +31,7 @@ class ModularAddition:
     """
 
     name: ClassVar[str] = "modadd"
+    samples: ClassVar[int] = 1
     p: int = 113
     prompt: tuple[str, ...] = ("a", "b", "=")
     readout: int = -1

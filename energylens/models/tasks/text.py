@@ -63,6 +63,7 @@ class Text:
     """
 
     name: ClassVar[str] = "text"
+    samples: ClassVar[int] = 5
     n_ctx: int = 128
     d_vocab: int = 2048
     fingerprint: str | None = None

@@ -44,5 +44,28 @@ def test_every_setting_is_in_the_key(changes):
 )
 def test_autocast_follows_the_processor(flags, expected, tmp_path, monkeypatch):
     (tmp_path / "cpuinfo").write_text(f"flags : {flags}\n")
+    for variable in ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY"):
+        monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr(recipe_module, "Path", lambda _: tmp_path / "cpuinfo")
+    assert fastest_autocast.__wrapped__() == expected
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "expected"),
+    [
+        ("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16", "bf16"),
+        ("ONEDNN_MAX_CPU_ISA", "avx512_core_amx", "bf16"),
+        ("ONEDNN_MAX_CPU_ISA", "AVX512_CORE", "fp32"),
+        ("DNNL_MAX_CPU_ISA", "AVX2", "fp32"),
+        ("ATEN_CPU_CAPABILITY", "avx512", "bf16"),
+        ("ATEN_CPU_CAPABILITY", "avx2", "fp32"),
+        ("ATEN_CPU_CAPABILITY", "default", "fp32"),
+    ],
+)
+def test_autocast_heeds_the_variables_that_hide_bf16(variable, value, expected, tmp_path, monkeypatch):
+    for name in ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "cpuinfo").write_text("flags : avx512f avx512_bf16 amx_bf16\n")
+    monkeypatch.setattr(recipe_module, "Path", lambda _: tmp_path / "cpuinfo")
+    monkeypatch.setenv(variable, value)
     assert fastest_autocast.__wrapped__() == expected
