@@ -10,7 +10,7 @@ from energylens.harness.statistic import FisherZ, GeometricMean, HitRate, Mean, 
 from energylens.harness.verdict import Verdict, Word
 
 __all__ = [
-    "AtLeast", "AtMost", "Ceiling", "Claim", "Equivalent", "Figure", "FisherZ", "Gate", "GeometricMean", "HitRate", "Mean",
-    "Measurement", "Null", "Pairs", "Question", "Region", "Unavailable", "Verdict", "Within", "Word", "claim",
+    "AtLeast", "AtMost", "Ceiling", "Claim", "Equivalent", "Figure", "FisherZ", "Gate", "GeometricMean", "HitRate",
+    "Mean", "Measurement", "Null", "Pairs", "Question", "Region", "Unavailable", "Verdict", "Within", "Word", "claim",
     "claim_of", "gate",
 ]  # fmt: skip
