@@ -9,6 +9,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -214,6 +215,7 @@ def _measure(item: pytest.Function, measurer: Measurer, case: Case) -> None:
 
 def _judge(item: pytest.Function, session: ClaimSession, measurer: Measurer, case: Case) -> None:
     verdict = measurer.verdict(case, item.obj)
+    verdict = replace(verdict, artifacts=session.artifacts_behind(case), machine=session.machine)
     described = describe_claim(case.claim, session.root)
     comparison = compare(plain(verdict), described, session.ledger.get(verdict.key), session.options.ledger)
     session.run.record_verdict(verdict)

@@ -1,9 +1,12 @@
 """The ledger: the verdicts we currently stand by, and whether this run agrees with them.
 
 `ledger.toml` has one table per claim, model and variant: verdict, estimates, the declaration and its hash,
-plus the environment it was recorded in. A flip between HOLDS, REFUTED and INVALID is red; a move into or out
-of INCONCLUSIVE is drift, and so is any on other data (the text of another Python); an edited declaration is
-amended, with its diff.
+plus what it rests on: a digest of the artifacts' bits, and the machine. On the same artifacts a flip between HOLDS,
+REFUTED and INVALID is red; a move into or out of INCONCLUSIVE is drift, and so is any on other data (the text of
+another Python); an edited declaration is amended, with its diff.
+
+On other artifacts, or another machine, a run is a replication: another word *differs here*, with the difference in
+standard errors, and is not red. An estimate beyond `replication.FAR` of them *does not replicate*, whatever the word.
 """
 
 import tomllib
@@ -15,6 +18,8 @@ from typing import Any
 
 from energylens.errors import InputError
 from energylens.harness.plain import replace_file
+from energylens.harness.provenance import machine_of
+from energylens.harness.replication import FAR, Estimate, estimate_of, z_value
 from energylens.harness.verdict import Word, row_key
 
 
@@ -35,26 +40,38 @@ class Status(StrEnum):
     DRIFT = "drift"
     AMENDED = "amended"
     UNRECORDED = "unrecorded"
+    DIFFERS = "differs here"
+    NOT_REPLICATED = "does not replicate"
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One verdict against its row of the ledger."""
+    """One verdict against its row of the ledger.
+
+    z: of every part, where the run is a replication; see `energylens.harness.replication`.
+    """
 
     status: Status
     red: bool
     message: str = ""
     recorded: Mapping[str, Any] = field(default_factory=dict)
+    z: Mapping[str, float] = field(default_factory=dict)
 
 
 def read_ledger(path: Path) -> dict[str, dict[str, Any]]:
-    """Rows by key; empty when there is no file. Raises InputError, naming the file, when it is not TOML."""
+    """Rows by key; empty when there is no file. Raises InputError, naming the file, when it is not TOML.
+
+    A row of an older ledger tells no machine of its own: it was recorded on that of the ledger's environment.
+    """
     if not path.exists():
         return {}
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8")).get("verdicts", {})
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path} is not valid TOML: {error}") from None
+    environment = content.get("environment", {})
+    made_on = {"machine": machine_of(environment)} if "cpu" in environment else {}
+    return {key: {**made_on, **row} for key, row in content.get("verdicts", {}).items()}
 
 
 def compare(
@@ -77,6 +94,8 @@ def compare(
         )
         message = f"{key}: {row['verdict']} -> {word}, the declaration changed\n{changed}"
         return Comparison(Status.AMENDED, strict, message, row)
+    if is_replication(verdict, row):
+        return _replicated(key, verdict, row, strict)
     if row["verdict"] == word:
         return Comparison(Status.SAME, False, recorded=row)
     message = f"{key}: {row['verdict']} -> {word}\n{_numbers(row, verdict)}"
@@ -86,6 +105,42 @@ def compare(
         message += f"\n  on other data: {old} -> {new}"
     drift = Word.INCONCLUSIVE in (row["verdict"], word) or verdict["partial"] or other_data
     return Comparison(Status.DRIFT if drift else Status.FLIP, strict or not drift, message, row)
+
+
+def is_replication(verdict: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
+    """Whether the verdict rests on other artifacts than the recorded one, or was measured on another machine.
+
+    What either does not tell is taken to be the same.
+    """
+    told = ((row.get(name, ""), verdict.get(name, "")) for name in ("artifacts", "machine"))
+    return any(old and new and old != new for old, new in told)
+
+
+def _replicated(key: str, verdict: Mapping[str, Any], row: Mapping[str, Any], strict: bool) -> Comparison:
+    """A verdict on other artifacts or another machine: it is red in strict mode only."""
+    z = {part["part"]: _z(part, row) for part in verdict["parts"] if part["part"] in row["estimates"]}
+    far = any(abs(each) > FAR for each in z.values())
+    same = row["verdict"] == verdict["word"]
+    if same and not far:
+        return Comparison(Status.SAME, False, recorded=row, z=z)
+    status = Status.NOT_REPLICATED if far else Status.DIFFERS
+    message = f"{key}: {row['verdict']} -> {verdict['word']}\n{_numbers(row, verdict, z)}"
+    if row.get("machine") and row["machine"] != verdict.get("machine"):
+        message += f"\n  recorded on {row['machine']}\n  measured on {verdict['machine']}"
+    else:
+        message += "\n  on the same machine, but other artifacts"
+    return Comparison(status, strict, message, row, z)
+
+
+def _z(part: Mapping[str, Any], row: Mapping[str, Any]) -> float:
+    """NaN for a row that tells no standard error."""
+    name = part["part"]
+    recorded = Estimate(
+        float(row["estimates"][name][0]),
+        float(row.get("standard_errors", {}).get(name, "nan")),
+        row.get("scales", {}).get(name, "linear"),
+    )
+    return z_value(recorded, estimate_of(part))
 
 
 def updated(
@@ -131,6 +186,9 @@ def short(value: float | str) -> float:
 
 
 def _row(verdict: Mapping[str, Any], claim: Mapping[str, Any]) -> dict[str, Any]:
+    scales = {
+        part["part"]: part["scale"] for part in verdict["parts"] if part.get("scale", "linear") != "linear"
+    }
     return {
         "verdict": str(verdict["word"]),
         "qualifiers": list(verdict["qualifiers"]),
@@ -139,18 +197,22 @@ def _row(verdict: Mapping[str, Any], claim: Mapping[str, Any]) -> dict[str, Any]
             part["part"]: [short(part[name]) for name in ("estimate", "low", "high")]
             for part in verdict["parts"]
         },
+        "standard_errors": {part["part"]: short(estimate_of(part).se) for part in verdict["parts"]},
+        **({"scales": scales} if scales else {}),
+        **{name: verdict[name] for name in ("artifacts", "machine") if verdict.get(name)},
         "declaration_hash": claim["declaration_hash"],
         "declaration": claim["declaration"],
     }
 
 
-def _numbers(row: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
+def _numbers(row: Mapping[str, Any], verdict: Mapping[str, Any], z: Mapping[str, float] | None = None) -> str:
     lines = []
     for part in verdict["parts"]:
         old = row["estimates"].get(part["part"])
         before = _interval(*old) if old else "not recorded"
         now = _interval(part["estimate"], part["low"], part["high"])
-        lines.append(f"  {part['part']}: {before} -> {now}, region {part['region']}")
+        told = f", z = {z[part['part']]:.1f}" if z and part["part"] in z else ""
+        lines.append(f"  {part['part']}: {before} -> {now}{told}, region {part['region']}")
     return "\n".join([*lines, f"  {verdict['reason']}"]).rstrip()
 
 

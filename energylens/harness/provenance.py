@@ -14,6 +14,14 @@ PACKAGES = (
 
 _NO_ENVIRONMENT = ("commit", "dirty", "artifacts", "packages")
 
+INSTRUCTION_LIMITS = (
+    "ONEDNN_MAX_CPU_ISA",
+    "DNNL_MAX_CPU_ISA",
+    "ATEN_CPU_CAPABILITY",
+    "MKL_ENABLE_INSTRUCTIONS",
+)
+"""Variables that keep libraries from instructions that the processor has: with them it is another processor."""
+
 
 def provenance(root: Path) -> dict[str, Any]:
     """Commit and dirty flag of the checkout at `root`, package versions, Python, CPU, cores."""
@@ -24,6 +32,7 @@ def provenance(root: Path) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "cpu": _cpu(),
+        "instruction_limits": _limits(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
     }
 
@@ -32,6 +41,23 @@ def environment(provenance: Mapping[str, Any]) -> dict[str, Any]:
     """Of a run's provenance, what can change a number beside our own code: versions, machine, threads."""
     facts = {name: fact for name, fact in provenance.items() if name not in _NO_ENVIRONMENT}
     return facts | provenance["packages"]
+
+
+def machine_of(provenance: Mapping[str, Any]) -> str:
+    """What decides the bits that the same recipe gives, as one line: processor, its limits, torch, threads.
+
+    A provenance of older runs tells no limits and no threads: there were none, and one thread.
+    """
+    limits = provenance.get("instruction_limits") or ""
+    torch = provenance.get("packages", provenance).get("torch") or "none"
+    facts = [provenance.get("cpu") or "unknown processor", *([limits] if limits else []), f"torch {torch}"]
+    threads = int(provenance.get("torch_threads") or 1)
+    return "; ".join([*facts, f"{threads} thread" + "s" * (threads != 1)])
+
+
+def _limits() -> str:
+    set_here = {name: os.environ.get(name, "") for name in INSTRUCTION_LIMITS}
+    return ", ".join(f"{name}={value}" for name, value in set_here.items() if value)
 
 
 def _git(root: Path, *arguments: str) -> str:

@@ -91,6 +91,11 @@ class RunFolder:
         """All recorded verdicts, in no particular order."""
         return list(_read(self.path / "verdicts"))
 
+    def note(self, kind: str, name: str) -> Any:
+        """What `record_note` kept under this kind and name; None where nothing was."""
+        path = self.path / "notes" / f"{kind}.{_digest(name)}.json"
+        return json.loads(path.read_text(encoding="utf-8"))["content"] if path.exists() else None
+
     def notes(self, kind: str) -> dict[str, Any]:
         """What `record_note` kept under this kind, by name."""
         found = _read(self.path / "notes", f"{kind}.*.json")

@@ -90,6 +90,10 @@ class Verdict:
     own_checkpoint: bool = False
     data: str = ""
     """Fingerprint of what the model was trained on, where that can differ from machine to machine."""
+    artifacts: str = ""
+    """Digest of the bits of all artifacts that the measurements rest on; empty where there are none."""
+    machine: str = ""
+    """What decides the bits that a recipe gives; see `provenance.machine_of`."""
     beside: dict[str, float] = field(default_factory=dict)
 
     @property

@@ -43,6 +43,7 @@ class Witness:
         self.root = root
         self._described: set[str] = set()
         self._used: set[str] = set()
+        self._bits: dict[str, tuple[str, tuple[str, ...]]] = {}
 
     @contextmanager
     def measuring(self, case: Case) -> Iterator[None]:
@@ -55,7 +56,7 @@ class Witness:
         """The case that is measured used this artifact, which is in the store."""
         from energylens.store import key_of
 
-        self._used.add(key_of(recipe)[:SHORT])
+        self._used.add(key_of(recipe))
         waiting = [recipe]
         while waiting:
             each = waiting.pop()
@@ -63,6 +64,23 @@ class Witness:
                 self._described.add(key)
                 self.run.record_note("artifact", key, describe_artifact(each, store))
                 waiting += each.inputs()
+
+    def artifacts_behind(self, cases: Iterable[Case]) -> str:
+        """Digest of the bits of every artifact, inputs included, that these measured cases used; empty for none."""
+        waiting = {key for case in cases for key in self.run.note("used", _name(case)) or ()}
+        reached: dict[str, str] = {}
+        while waiting:
+            key = waiting.pop()
+            if key not in reached:
+                reached[key], inputs = self._bits_of(key)
+                waiting |= set(inputs)
+        return _digest(f"{key}{bits}" for key, bits in reached.items()) if reached else ""
+
+    def _bits_of(self, key: str) -> tuple[str, tuple[str, ...]]:
+        if key not in self._bits:
+            described = self.run.note("artifact", key)
+            self._bits[key] = described["payload"], tuple(described["inputs"])
+        return self._bits[key]
 
     def code(self, items: Iterable[pytest.Item], session: "ClaimSession") -> None:
         """Which code the cases among these items will run, claim by claim."""
@@ -99,7 +117,7 @@ def describe_artifact(recipe: "Recipe", store: "Store") -> dict[str, Any]:
         "recipe": {name: value for name, value in fields.items() if name not in data},
         "data": data,
         "code": _digest(codes),
-        "inputs": [key_of(each)[:SHORT] for each in recipe.inputs()],
+        "inputs": [key_of(each) for each in recipe.inputs()],
         "payload": manifest.sha256[:SHORT] if manifest else "",
         "built_with": dict(manifest.environment) if manifest else {},
     }
@@ -112,7 +130,10 @@ def add_basis(results: dict[str, Any], session: "ClaimSession") -> None:
     """
     run = session.run
     used, roots, sources = run.notes("used"), run.notes("code"), dict(sorted(run.notes("source").items()))
-    artifacts = {key[:SHORT]: each for key, each in sorted(run.notes("artifact").items())}
+    artifacts = {
+        key[:SHORT]: each | {"inputs": [other[:SHORT] for other in each["inputs"]]}
+        for key, each in sorted(run.notes("artifact").items())
+    }
     inputs = {key: each["inputs"] for key, each in artifacts.items()}
     imports = {name: source["imports"] for name, source in sources.items()}
     results["basis"] = {"artifacts": artifacts, "sources": sources}
@@ -122,7 +143,7 @@ def add_basis(results: dict[str, Any], session: "ClaimSession") -> None:
         claim = session.declared[verdict["claim"]].claim
         case = Case(claim, verdict["model"], verdict["variant"], None)
         behind = cases_behind(case, session.seeds_by_model, session.resolve)
-        keys = {key for each in behind for key in used.get(_name(each), [])}
+        keys = {key[:SHORT] for each in behind for key in used.get(_name(each), [])}
         files = roots.get(claim.id, [])
         hashes = {sources[name]["hash"] for name in reached_from(files, imports)}
         verdict["basis"] = {

@@ -1,7 +1,9 @@
 """The end of a session: results.json, report, ledger, and the table in the terminal."""
 
+import math
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,12 @@ import pytest
 from energylens.harness.history import HISTORY, append_history, history_line
 from energylens.harness.ledger import Mode, Status, updated, write_ledger
 from energylens.harness.provenance import provenance
+from energylens.harness.replication import NOTABLE, share_beyond
 from energylens.harness.results import ERROR, NOT_SELECTED, assemble, write_results
 from energylens.harness.verdict import Word
 from energylens.plugin.basis import add_basis
 from energylens.plugin.options import PARTIAL_REPORTS
+from energylens.plugin.outcome import NOT_REPLICATED
 from energylens.plugin.session import ClaimSession
 from energylens.trust.record import TRUST_FILE, read_trust
 
@@ -95,11 +99,30 @@ def show(terminal: pytest.TerminalReporter, config: pytest.Config) -> None:
     for verdict in shown:
         comparison = verdict["ledger"]
         if comparison and comparison["message"] and not comparison["red"]:
-            terminal.write_line(clean_lines(f"{comparison['status']}: {comparison['message']}"), yellow=True)
+            markup = NOT_REPLICATED if comparison["status"] == Status.NOT_REPLICATED else {"yellow": True}
+            terminal.write_line(clean_lines(f"{comparison['status']}: {comparison['message']}"), **markup)
+    if told := _replication(shown):
+        terminal.write_line(told)
     if any((verdict["ledger"] or {}).get("status") in (Status.FLIP, Status.DRIFT) for verdict in shown):
         path = _shown(folder / "results.json", config.rootpath)
         terminal.write_line(f"what may have changed them: energylens diff HEAD {path}")
     terminal.write_line(f"report: {_shown(folder / 'VALIDATION.md', config.rootpath)}")
+
+
+def _replication(verdicts: Sequence[Mapping[str, Any]]) -> str:
+    """How a run on other artifacts, or another machine, compares with the recorded one; empty for no such run."""
+    compared = [v["ledger"] for v in verdicts if v["ledger"] and v["ledger"]["z"]]
+    if not compared:
+        return ""
+    counts = Counter(each["status"] for each in compared)
+    z = [float(value) for each in compared for value in each["z"].values()]
+    known = [value for value in z if not math.isnan(value)]
+    notable = f"{100 * share_beyond(known):.1f} % of {len(known)} estimates" if known else "no estimate is"
+    return (
+        f"another machine or other artifacts than recorded: of {len(compared)} verdicts "
+        f"{counts[Status.DIFFERS]} differ here, {counts[Status.NOT_REPLICATED]} do not replicate; {notable} more than "
+        f"{NOTABLE:g} standard errors away"
+    )
 
 
 def _shown(path: Path, root: Path) -> str:

@@ -19,6 +19,9 @@ _LETTERS = {
     Word.NOT_RUN: ("not run", "N", {"blue": True}),
 }
 
+NOT_REPLICATED = {"white": True, "Purple": True, "bold": True}
+"""Colours of a verdict whose estimates lie too far from the recorded ones."""
+
 Outcome = tuple[str, str, str | tuple[str, Mapping[str, bool]]]
 
 
@@ -38,8 +41,10 @@ def status_of(report: pytest.TestReport) -> Outcome | None:
         return "passed", "·", ("MEASURED", {"cyan": True})
     category, letter, markup = _LETTERS[Word(outcome["word"])]
     text = ", ".join([outcome["word"], *outcome["qualifiers"]])
-    if outcome["status"] in (Status.FLIP, Status.DRIFT, Status.AMENDED, Status.UNRECORDED):
+    if outcome["status"] != Status.SAME:
         text += f" ({outcome['status']})"
+    if outcome["status"] == Status.NOT_REPLICATED:
+        markup = NOT_REPLICATED
     if report.failed:
         return "failed", letter, (text, {"red": True, "bold": True})
     return category, letter, (text, markup)

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from energylens.errors import DeclarationError, InputError
-from energylens.harness.cases import Case, cases_of
+from energylens.harness.cases import Case, cases_behind, cases_of
 from energylens.harness.catalogue import Declared, add_declared, load_claims
 from energylens.harness.claim import Claim
 from energylens.harness.history import HISTORY, read_history
 from energylens.harness.ledger import read_ledger
+from energylens.harness.provenance import machine_of, provenance
 from energylens.harness.question import check_answers, questions_beside
 from energylens.harness.results import describe_claim
 from energylens.harness.run import RunFolder
@@ -109,6 +110,17 @@ class ClaimSession:
     def witness(self) -> Witness:
         """Notes what measurements rest on."""
         return Witness(self.run, self.root)
+
+    @cached_property
+    def machine(self) -> str:
+        """What decides the bits that a recipe gives here; see `provenance.machine_of`."""
+        return machine_of(
+            provenance(self.root) | {"torch_threads": self.run.note("environment", "torch_threads")}
+        )
+
+    def artifacts_behind(self, case: Case) -> str:
+        """Digest of the bits that the verdict of this case rests on."""
+        return self.witness.artifacts_behind(cases_behind(case, self.seeds_by_model, self.resolve))
 
     def note_artifact(self, recipe: Any) -> None:
         """Tell results.json which artifact a measurement used."""
