@@ -101,7 +101,7 @@ def _judge_part(claim: Claim, part: str, measurements: Sequence[Measurement], co
     result = PartResult(
         part=part, word=Word.INCONCLUSIVE, estimate=interval.estimate, low=interval.low, high=interval.high,
         n=len(measurements), region=str(region), region_low=region.low, region_high=region.high,
-        pairs=None if pairs is None else pairs.tolist(),
+        pairs=None if pairs is None else pairs.tolist(), se=interval.se, scale=interval.scale,
     )  # fmt: skip
     if math.isinf(interval.se):
         if math.isnan(interval.estimate):

@@ -26,6 +26,8 @@ class PartResult:
     seeds_to_decide: smallest number of seeds at which the same estimate and spread would decide; None
     when decided, or when no number up to the cap would.
     pairs: seed-by-seed matrix of a pairwise statistic, NaN on the diagonal.
+    se: standard error of the estimate on `scale`; of a hit rate Agresti and Coull's, never 0 (`stats.clopper_pearson`).
+    undefined: seeds whose value is NaN; they are left out of everything else here.
     """
 
     part: str
@@ -41,17 +43,50 @@ class PartResult:
     seeds_to_decide: int | None = None
     reason: str = ""
     pairs: list[list[float]] | None = None
+    se: float = float("nan")
+    scale: str = "linear"
+    undefined: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class ChanceResult:
+    """How much better than a null one part of a claim is: the paired difference over seeds, in the region's direction.
+
+    estimate, low, high: the difference on `scale` and its 90 % interval; NaN where the statistic has no differences.
+    better: whether the whole interval lies above 0.
+    reason: what else decided, and why.
+    """
+
+    part: str
+    estimate: float
+    low: float
+    high: float
+    better: bool
+    scale: str = "linear"
+    reason: str = ""
 
 
 @dataclass(frozen=True)
 class NullResult:
-    """One null control, judged by the claim's own rule."""
+    """One null control, judged by the claim's own rule, and how much better than it each part of the claim is."""
 
     name: str
     why: str
     word: Word
     parts: tuple[PartResult, ...]
     qualifies: bool
+    exact: bool = False
+    chance: tuple[ChanceResult, ...] = ()
+
+
+@dataclass(frozen=True)
+class CeilingResult:
+    """What a perfect effect scores, in the parts that the ceiling measures; `out_of_reach` names those it can't hold."""
+
+    name: str
+    why: str
+    parts: tuple[PartResult, ...]
+    out_of_reach: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,6 +118,7 @@ class Verdict:
     parts: tuple[PartResult, ...] = ()
     as_published: tuple[PartResult, ...] = ()
     nulls: tuple[NullResult, ...] = ()
+    ceilings: tuple[CeilingResult, ...] = ()
     gates: tuple[GateResult, ...] = ()
     seeds: tuple[int, ...] = ()
     excluded: tuple[int, ...] = ()

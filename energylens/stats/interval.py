@@ -21,7 +21,7 @@ CONFIDENCE = 0.90
 class Interval:
     """Two-sided confidence interval [low, high] of `estimate`, from n seeds; all three in the claim's units.
 
-    se: standard error of the estimate on `scale`; inf when n is too small to tell.
+    se: standard error of the estimate on `scale`; inf when n is too small to tell; of a rate see `clopper_pearson`.
     df: degrees of freedom of Student's t; 0 when n is too small; None for an exact binomial interval.
     hits: number of successes of a binomial interval; None otherwise.
     scale: where the t interval was taken, a name in `energylens.stats.scale.SCALES`.
@@ -74,14 +74,16 @@ def clopper_pearson(hits: int, n: int, confidence: float = CONFIDENCE) -> Interv
     """Rate hits / n with its exact binomial interval (Clopper & Pearson, Biometrika 1934).
 
     low solves P(X >= hits | low) = (1 - confidence) / 2, high solves P(X <= hits | high) = the same.
+    se^2 = p (1 - p) / (n + 4) with p = (hits + 2) / (n + 4): two hits and two misses added (Agresti & Coull, Am. Stat.
+    1998), so that it is not 0 where all seeds agree. The interval does not come from it.
     Raises InputError unless 0 <= hits <= n and n >= 1, all whole numbers.
     """
     checked_confidence(confidence)
     if n != int(n) or hits != int(hits) or not 0 <= hits <= n or n < 1:
         raise InputError(f"a rate needs whole numbers 0 <= hits <= n, n >= 1; got hits={hits!r}, n={n!r}")
     low, high = binomial_bounds(hits, n, confidence)
-    rate = hits / n
-    se = math.sqrt(rate * (1 - rate) / n)
+    rate, added = hits / n, (hits + 2) / (n + 4)
+    se = math.sqrt(added * (1 - added) / (n + 4))
     return Interval(rate, float(low), float(high), int(n), se, None, confidence, hits=int(hits))
 
 

@@ -41,7 +41,9 @@ def same(first, second):
 
 def part_of(values, word, **fields):
     interval = t_interval(values)
-    numbers = dict(estimate=interval.estimate, low=interval.low, high=interval.high, n=len(values))
+    numbers = dict(
+        estimate=interval.estimate, low=interval.low, high=interval.high, n=len(values), se=interval.se
+    )
     return PartResult("value", word, **numbers, region="≥ 1", region_low=1.0, region_high=math.inf, **fields)
 
 
@@ -180,7 +182,9 @@ def test_one_run_is_inconclusive_and_placed():
     for value, side in ((7.0, "inside"), (0.5, "outside")):
         verdict = judge(declare(), "dice", "", measured(value))
         reason = f"one run decides nothing; value lies {side} the region"
-        fields = dict(estimate=value, low=-math.inf, high=math.inf, n=1, region="≥ 1", reason=reason)
+        fields = dict(
+            estimate=value, low=-math.inf, high=math.inf, n=1, se=math.inf, region="≥ 1", reason=reason
+        )
         part = PartResult("value", Word.INCONCLUSIVE, **fields, region_low=1.0, region_high=math.inf)
         assert same(verdict.parts, (part,))
         assert (verdict.word, verdict.reason) == (Word.INCONCLUSIVE, reason)

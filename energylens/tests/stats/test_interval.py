@@ -131,7 +131,9 @@ def test_clopper_pearson_agrees_with_statsmodels(counts, confidence):
     expected = proportion_confint(hits, n, alpha=1 - confidence, method="beta")
     np.testing.assert_allclose((found.low, found.high), expected, rtol=1e-8, atol=1e-12)
     assert (found.n, found.hits, found.df, found.confidence) == (n, hits, None, confidence)
-    assert found.se == pytest.approx(np.std([1] * hits + [0] * (n - hits)) / math.sqrt(n))
+    with_four = [1, 1, 0, 0] + [1] * hits + [0] * (n - hits)
+    assert found.se == pytest.approx(np.std(with_four) / math.sqrt(n + 4))
+    assert found.se > 0
     mirrored = clopper_pearson(n - hits, n, confidence)
     np.testing.assert_allclose((1 - mirrored.high, 1 - mirrored.low), expected, rtol=1e-8, atol=1e-10)
 
