@@ -26,6 +26,7 @@ examples:
   energylens build -j 2                    train everything the cpu claims need, two at a time
   energylens report                        render reports/results.json again
   energylens diff HEAD~1 HEAD              verdicts that changed, and what differs behind them
+  energylens replicate HEAD there.json     the same findings on another machine
   energylens plan fourier.neurons          how many seeds would decide it
   energylens badge --claim fourier.groks   badge of one claim, as shields.io reads it
   energylens store verify                  check every stored artifact against its checksum
@@ -102,6 +103,20 @@ def _parser() -> argparse.ArgumentParser:
         text = "results.json, or a git revision: its reports/results.json (REVISION:PATH for another file)"
         compared.add_argument(name.lower(), metavar=name, help=text if name == "A" else "the same")
     compared.set_defaults(run=_diff)
+
+    replicated = commands.add_parser("replicate", help="do the findings come out the same on other machines?")
+    replicated.add_argument("a", metavar="A", help="the run of record: results.json, or a git revision")
+    replicated.add_argument("others", metavar="B", nargs="+", help="runs on other machines, named like A")
+    replicated.add_argument(
+        "--record",
+        type=Path,
+        metavar="FILE",
+        help="keep a line per machine, as in reports/replications.jsonl",
+    )
+    replicated.add_argument(
+        "--figure", type=Path, metavar="FILE", help="draw the distribution of z (.png, .svg)"
+    )
+    replicated.set_defaults(run=_replicate)
 
     badge = commands.add_parser("badge", help="print a badge: shields.io endpoint JSON, or SVG")
     _results_argument(badge)
@@ -220,11 +235,11 @@ def _report(options: argparse.Namespace) -> int:
     from energylens.harness.history import HISTORY, read_history
     from energylens.harness.results import read_results
     from energylens.report import write_report
-    from energylens.trust.record import read_trust
+    from energylens.trust.record import read_sections
 
     folder = options.to or options.results.parent
     beside = options.results.parent
-    history, trust = read_history(beside / HISTORY), read_trust(beside / TRUST_FILE)
+    history, trust = read_history(beside / HISTORY), read_sections(beside)
     written = write_report(read_results(options.results), folder, history, trust)
     print(f"{len(written)} files in {folder}")
     return 0
@@ -237,6 +252,31 @@ def _diff(options: argparse.Namespace) -> int:
 
     old, new = results_of(options.a), results_of(options.b)
     print(changes_text(diff(old, new), (options.a, options.b), (old, new)))
+    return 0
+
+
+def _replicate(options: argparse.Namespace) -> int:
+    from energylens.errors import InputError
+    from energylens.harness.plain import replace_file
+    from energylens.harness.replication import replicate
+    from energylens.harness.replications import record_replication, replication_line
+    from energylens.harness.revision import results_of
+    from energylens.report.replication import replication_figure, replication_text
+    from energylens.report.style import encode, styled
+
+    if options.figure and options.figure.suffix not in (".png", ".svg"):
+        raise InputError(f"a figure is .png or .svg, received {str(options.figure)!r}")
+    names = [options.a, *options.others]
+    here, *there = map(results_of, names)
+    found = [replicate(here, each) for each in there]
+    print(replication_text(found, names))
+    lines = [replication_line(each) for each in found]
+    if options.record:
+        for line in lines:
+            record_replication(options.record, line)
+    if options.figure:
+        with styled():
+            replace_file(options.figure, encode(replication_figure(lines))[options.figure.suffix[1:]])
     return 0
 
 

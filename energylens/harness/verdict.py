@@ -81,7 +81,7 @@ class NullResult:
 
 @dataclass(frozen=True)
 class CeilingResult:
-    """What a perfect effect scores, in the parts that the ceiling measures; `out_of_reach` names those it can't hold."""
+    """What a perfect effect scores, in the parts that the ceiling measures; `out_of_reach`: those it can't hold."""
 
     name: str
     why: str

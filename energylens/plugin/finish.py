@@ -20,7 +20,7 @@ from energylens.plugin.basis import add_basis
 from energylens.plugin.options import PARTIAL_REPORTS
 from energylens.plugin.outcome import NOT_REPLICATED
 from energylens.plugin.session import ClaimSession
-from energylens.trust.record import TRUST_FILE, read_trust
+from energylens.trust.record import read_sections
 
 WRITTEN = pytest.StashKey[dict[str, Any]]()
 """What `finish` wrote: results and folder, for the terminal summary."""
@@ -56,9 +56,7 @@ def finish(config: pytest.Config, session: ClaimSession, started: float, interru
         write_ledger(session.options.ledger_path, rows, _environment(results["provenance"]))
     from energylens.report import write_report
 
-    write_report(
-        results, folder, history, read_trust(session.options.reports_folder / TRUST_FILE) if history else {}
-    )
+    write_report(results, folder, history, read_sections(session.options.reports_folder) if history else {})
     config.stash[WRITTEN] = {"results": results, "folder": folder}
 
 

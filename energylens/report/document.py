@@ -6,6 +6,7 @@ from typing import Any
 from energylens.report.lines import Line, lines, lines_of
 from energylens.report.questions import answers
 from energylens.report.render import render
+from energylens.report.replication import REPLICATION_FIGURE
 from energylens.report.sections import section
 from energylens.report.tally import tally
 from energylens.report.text import Md, bold, count, label, link, markdown, number, table
@@ -54,7 +55,7 @@ def document(
         decided=len(decided),
         forests=_forests(found, drawn),
         sections=[section(entry, found, _figures(entry, drawn)) for entry in found],
-        trust=trust_section(trust or {}, _power(drawn)),
+        trust=trust_section(trust or {}, _trust_figures(drawn)),
         history=history_section(found, history, _histories(found, drawn)),
         provenance=provenance_table(results),
         artifacts=artifacts_table(results),
@@ -155,9 +156,21 @@ def _histories(found: Sequence[Entry], drawn: set[str]) -> list[dict[str, str]]:
     return [{"name": Md(name), "alt": label(alt)} for name, alt in texts.items() if name in drawn]
 
 
-def _power(drawn: set[str]) -> list[dict[str, str]]:
-    alt = "How often a true effect is decided, by its size and the number of seeds"
-    return [{"name": Md(TRUST_FIGURE), "alt": label(alt)}] if TRUST_FIGURE in drawn else []
+_TRUST_FIGURES = {
+    "calibration": (TRUST_FIGURE, "How often a true effect is decided, by its size and the number of seeds"),
+    "replication": (
+        REPLICATION_FIGURE,
+        "Differences to the run of record in standard errors, machine by machine",
+    ),
+}
+
+
+def _trust_figures(drawn: set[str]) -> dict[str, list[dict[str, str]]]:
+    return {
+        section: [{"name": Md(name), "alt": label(alt)}]
+        for section, (name, alt) in _TRUST_FIGURES.items()
+        if name in drawn
+    }
 
 
 def _own_checkpoints(results: JSON) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from energylens.report.replication import replication_blocks
 from energylens.report.text import Md, bold, count, markdown, number, table
 from energylens.report.view import JSON
 
@@ -19,22 +20,20 @@ _VIOLATIONS = {
 }
 
 
-def trust_section(trust: JSON, figures: Sequence[JSON]) -> dict[str, Any] | None:
-    """The context of `trust.md.j2`; None where nothing was measured. figures: names and texts of the power curves."""
+def trust_section(trust: JSON, figures: Mapping[str, Sequence[JSON]]) -> dict[str, Any] | None:
+    """The context of `trust.md.j2`; None where nothing was measured. figures: names and texts of each section's."""
     parts: list[dict[str, Any]] = [
         {
             "title": title,
             "measured": _measured(trust[name]),
             "blocks": list(make(trust[name]["numbers"])),
-            "figures": [],
+            "figures": figures.get(name, []),
         }
         for name, (title, make) in _SECTIONS.items()
         if name in trust
     ]
     if not parts:
         return None
-    if "calibration" in trust:
-        parts[0]["figures"] = list(figures)
     return {"parts": parts, "missing": [title for name, (title, _) in _SECTIONS.items() if name not in trust]}
 
 
@@ -159,6 +158,10 @@ def _same_answer(found: JSON) -> Iterator[Md]:
     )
 
 
+def _replication(found: JSON) -> Iterator[Md]:
+    return replication_blocks(found["lines"])
+
+
 def _mutation(found: JSON) -> Iterator[Md]:
     modules = found["modules"]
     tried, killed = found["tried"], found["killed"]
@@ -178,6 +181,7 @@ def _mutation(found: JSON) -> Iterator[Md]:
 
 _SECTIONS: Mapping[str, tuple[str, Callable[[JSON], Iterator[Md]]]] = {
     "calibration": ("How often is a verdict wrong?", _calibration),
+    "replication": ("Does it come out the same on another machine?", _replication),
     "sabotage": ("Can the controls fail?", _sabotage),
     "mutation": ("Would the tests notice a mistake in the mathematics?", _mutation),
     "same-answer": ("Is it the same answer, however it runs?", _same_answer),

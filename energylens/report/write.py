@@ -8,6 +8,7 @@ from typing import Any
 from energylens.harness.plain import replace_file
 from energylens.report.badge import badge, badge_svg, claim_badge
 from energylens.report.document import document, picture_names
+from energylens.report.replication import REPLICATION_FIGURE, replication_figure
 from energylens.report.trust import TRUST_FIGURE
 from energylens.report.view import JSON, Entry, entries, families, forest_name, history_name
 
@@ -70,6 +71,8 @@ def _pictures(found: list[Entry], history: Sequence[JSON], trust: JSON) -> dict[
         figures |= {f"{entry.id}_series": series_figure(entry) for entry in found}
         if "calibration" in trust:
             figures[TRUST_FIGURE] = power_curves(trust["calibration"]["numbers"]["power"])
+        if "replication" in trust:
+            figures[REPLICATION_FIGURE] = replication_figure(trust["replication"]["numbers"]["lines"])
         for name, figure in figures.items():
             if figure is not None:
                 drawn |= {f"figures/{name}.{kind}": content for kind, content in encode(figure).items()}

@@ -11,6 +11,7 @@ from typing import Any
 from energylens.errors import InputError
 from energylens.harness.plain import write_json
 from energylens.harness.provenance import provenance
+from energylens.harness.replications import REPLICATIONS, read_replications
 
 TRUST_FILE = "trust.json"
 """Beside results.json, in the folder of reports."""
@@ -55,6 +56,22 @@ def record_trust(
     }
     write_json(path, read_trust(path) | {name: section})
     return section
+
+
+def read_sections(folder: Path) -> dict[str, Any]:
+    """All that a folder of reports knows about trust: what was measured, and runs on other machines."""
+    lines = read_replications(folder / REPLICATIONS)
+    sections = read_trust(folder / TRUST_FILE)
+    if lines:
+        latest = max(lines, key=lambda line: str(line["at"]))
+        sections["replication"] = {
+            "numbers": {"lines": lines},
+            "started": latest["at"],
+            "seconds": 0.0,
+            "commit": latest["commit"],
+            "dirty": False,
+        }
+    return sections
 
 
 def read_trust(path: Path) -> dict[str, Any]:

@@ -1,0 +1,123 @@
+"""Runs on several machines beside each other: as text for the terminal, as a table, and z as a figure."""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from energylens.harness.replication import FAR, NOTABLE, Replication, by_family, share_beyond
+from energylens.harness.replications import replication_line, share_notable
+from energylens.report.style import COLOURS, GREY, INK, SERIES, new_figure, shorten
+from energylens.report.text import Md, bold, clean, count, markdown, number, table
+from energylens.report.view import JSON
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+REPLICATION_FIGURE = "trust_replication"
+
+NORMAL_BEYOND = math.erfc(NOTABLE / math.sqrt(2))
+"""Share of normal z beyond NOTABLE."""
+
+_LIMIT, _BINS = 5.0, 40
+"""The figure ends at +-5; what lies beyond is drawn in the last bin."""
+
+
+def replication_text(found: Sequence[Replication], names: Sequence[str]) -> str:
+    """What `energylens replicate` prints. names: of the runs, the run of record first."""
+    from tabulate import tabulate
+
+    told = [f"run of record: {names[0]}, {found[0].against}"]
+    for each, name in zip(found, names[1:], strict=True):
+        told += ["", f"{name}: {each.machine}", *_sentences(replication_line(each))]
+        rows = [
+            [family, len(parts), number(share_beyond(part.z for part in parts if not math.isnan(part.z)), 2),
+             number(max((abs(part.z) for part in parts if not math.isnan(part.z)), default=math.nan), 3)]
+            for family, parts in by_family(each.parts).items()
+        ]  # fmt: skip
+        told.append(tabulate(rows, ["family", "estimates", f"|z| > {NOTABLE:g}", "largest |z|"]))
+        told += [f"does not replicate: {_row_text(row)}" for row in replication_line(each)["not_replicated"]]
+        told += [f"differs: {_row_text(row)}" for row in replication_line(each)["differs"]]
+    return "\n".join(clean(line) if "\n" not in line else line for line in told)
+
+
+def replication_blocks(lines: Sequence[JSON]) -> Iterator[Md]:
+    """What the report tells of other machines."""
+    yield markdown(
+        "A network of the same seed is another network on another processor, so that a run there is a replication. "
+        "z is the difference of two estimates in standard errors; of normal z "
+        f"{100 * NORMAL_BEYOND:.1f} % lie beyond ±{NOTABLE:g}, and beyond ±{FAR:g} an estimate does not replicate."
+    )
+    yield markdown(f"The run of record was made on {lines[0]['against']}.")
+    rows = [
+        [line["machine"], line["at"][:10], f"{line['same']} of {line['verdicts']}", len(line["z"]),
+         f"{100 * share_notable(line):.1f} %", bold(str(len(line["not_replicated"])))]
+        for line in lines
+    ]  # fmt: skip
+    headers = [
+        "machine",
+        "run",
+        "verdicts with the same word",
+        "z",
+        f"beyond ±{NOTABLE:g}",
+        "do not replicate",
+    ]
+    yield table(headers, rows, keep=6)
+    for title, name in (("Does not replicate", "not_replicated"), ("Another word there", "differs")):
+        told = [
+            f"- {markdown(_row_text(row))} ({markdown(line['machine'])})"
+            for line in lines
+            for row in line[name]
+        ]
+        if told:
+            yield Md(f"{title}:\n\n" + "\n".join(told))
+
+
+def _sentences(line: JSON) -> Iterator[str]:
+    verdicts, estimates = count(line["verdicts"], "verdict"), count(len(line["z"]), "estimate")
+    yield (
+        f"{line['same']} of {verdicts} have the same word; of {estimates} {100 * share_notable(line):.1f} % lie beyond "
+        f"±{NOTABLE:g} standard errors ({100 * NORMAL_BEYOND:.1f} % of normal ones do), {len(line['not_replicated'])} "
+        f"beyond ±{FAR:g}"
+    )
+
+
+def _row_text(row: JSON) -> str:
+    here, there = (f"{n(v[0])} [{n(v[1])}, {n(v[2])}]" for v in (row["here"], row["there"]))
+    first, second = row["words"]
+    word = first if first == second else f"{first} -> {second}"
+    return f"{row['row']}: {word}, {here} -> {there}, z = {n(row['z'][0])}"
+
+
+def n(value: float | str) -> str:
+    """Three significant digits."""
+    return number(float(value), 3)
+
+
+def replication_figure(lines: Sequence[JSON]) -> "Figure":
+    """The distribution of z of every machine against the normal one."""
+    figure = new_figure(0.75 + 1.15 * len(lines))
+    grid = figure.subplots(len(lines), 1, sharex=True, squeeze=False)
+    for axes, line, colour in zip(grid.flat, lines, SERIES * len(lines), strict=False):
+        _draw(axes, line, colour)
+    grid.flat[-1].set_xlabel("z: estimate there − estimate here, in standard errors of the difference")
+    figure.tight_layout()
+    return figure
+
+
+def _draw(axes: "Axes", line: JSON, colour: str) -> None:
+    import numpy as np
+
+    z = np.clip(np.array([float(each) for each in line["z"]]), -_LIMIT, _LIMIT)
+    edges = np.linspace(-_LIMIT, _LIMIT, _BINS + 1)
+    axes.hist(z, bins=edges.tolist(), color=colour, alpha=0.55)
+    x = np.linspace(-_LIMIT, _LIMIT, 201)
+    axes.plot(x, len(z) * (edges[1] - edges[0]) * np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi), color=INK, lw=0.8)
+    for limit, dashes in ((NOTABLE, ":"), (FAR, "--")):
+        for side in (-limit, limit):
+            axes.axvline(side, color=COLOURS["INVALID"] if limit == FAR else GREY, ls=dashes, lw=0.8)
+    far = len(line["not_replicated"])
+    told = f"{len(z)} estimates, {100 * share_notable(line):.1f} % beyond ±{NOTABLE:g}, {far} beyond ±{FAR:g}"
+    axes.set_title(f"{shorten(clean(line['machine']), 74)}: {told}")
+    axes.set_ylabel("estimates")
+    axes.set_xlim(-_LIMIT, _LIMIT)
