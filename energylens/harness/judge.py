@@ -1,22 +1,24 @@
 """The judge: measurements in, verdict out. One rule for every claim, no exceptions by name.
 
-A part holds when its whole 90 % interval lies inside its region, is refuted when the whole interval lies
-outside, and is inconclusive otherwise: every boundary is tested one-sided at 5 %. All parts must hold for the
-claim to hold; one refuted part refutes it.
+All parts must hold for the claim to hold; one refuted part refutes it (`energylens.harness.parts`). Nulls qualify what
+holds (`chance`), ceilings and gates make it INVALID.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from energylens.harness.ceiling import judge_ceiling, out_of_reach
+from energylens.harness.chance import by_chance_too, judge_null
 from energylens.harness.claim import Claim
 from energylens.harness.control import Null
 from energylens.harness.measurement import Measurement
+from energylens.harness.parts import Judged, Measured, combine, judge_part
 from energylens.harness.region import Region
 from energylens.harness.verdict import (
     AS_IT_MUST,
     BY_CHANCE_TOO,
+    CeilingResult,
     GateResult,
     NullResult,
     PartResult,
@@ -24,16 +26,8 @@ from energylens.harness.verdict import (
     Word,
 )
 
-if TYPE_CHECKING:
-    from energylens.stats import Interval
-
 COMPETENT_SHARE = 4 / 5
 """Smallest share of seeds that must pass a competence gate."""
-
-NO_SPREAD = 1e-12
-"""Width of an interval, relative to its estimate, that is rounding rather than spread over seeds."""
-
-Measured = Mapping[int, Measurement]
 
 
 def judge(
@@ -44,10 +38,11 @@ def judge(
     nulls: Mapping[str, Measured] | None = None,
     gates: Sequence[GateResult] = (),
     partial: bool = False,
+    ceilings: Mapping[str, Measured] | None = None,
 ) -> Verdict:
     """Judge one (claim, model, variant) from its measurements by seed.
 
-    measured: by seed, in the claim's order. nulls: the same for each null by name. gates: checked gates.
+    measured: by seed, in the claim's order. nulls, ceilings: the same for each by name. gates: checked gates.
     partial: fewer seeds were taken than declared; the verdict says so.
     """
     excluded = tuple(seed for seed in measured if any(g.competence and seed in g.failed for g in gates))
@@ -59,112 +54,64 @@ def judge(
     if claim.role == "gate":
         return _judge_gate(claim, verdict, measured, nulls or {})
     broken = _broken_gate(gates, len(measured), excluded)
-    parts = judge_parts(claim, list(kept.values())) if kept else ()
+    judged = {part: judge_part(claim, part, kept) for part in claim.parts} if kept else {}
+    parts = tuple(each.result for each in judged.values())
     if broken:
         return replace(verdict, reason=broken, parts=parts)
-    word = combine([part.word for part in parts])
-    published = _judge_published(claim, list(kept.values()))
-    judged_nulls = tuple(_judge_null(claim, name, by_seed, kept) for name, by_seed in (nulls or {}).items())
+    word, undecided = combine(parts)
+    verdict = replace(
+        verdict,
+        parts=parts,
+        as_published=_judge_published(claim, kept, judged),
+        nulls=_judge_nulls(claim, nulls or {}, judged),
+        ceilings=_judge_ceilings(claim, ceilings or {}, kept, judged),
+    )
+    if beyond := out_of_reach(verdict.ceilings):
+        return replace(verdict, reason=beyond)
     return replace(
         verdict,
         word=word,
-        reason="; ".join(part.reason for part in parts if part.reason),
-        parts=parts,
-        as_published=published,
-        nulls=judged_nulls,
-        qualifiers=_qualifiers(word, parts, published, judged_nulls),
+        reason="; ".join(filter(None, [undecided, *(part.reason for part in parts)])),
+        qualifiers=_qualifiers(word, verdict),
     )
 
 
-def combine(words: Sequence[Word]) -> Word:
-    """All hold: HOLDS. Any refuted: REFUTED. Otherwise INCONCLUSIVE."""
-    if any(word is Word.REFUTED for word in words):
-        return Word.REFUTED
-    return Word.HOLDS if words and all(word is Word.HOLDS for word in words) else Word.INCONCLUSIVE
-
-
-def judge_parts(
-    claim: Claim, measurements: Sequence[Measurement], constants: bool = False
+def _judge_published(
+    claim: Claim, measured: Measured, judged: Mapping[str, Judged]
 ) -> tuple[PartResult, ...]:
-    """Judge every part. constants: whether a value without any spread over seeds may be taken as exact."""
-    return tuple(_judge_part(claim, part, measurements, constants) for part in claim.parts)
+    """The same region on the original estimator, for the parts that have one on every seed of the claim's part."""
+    results = []
+    for part, ours in judged.items():
+        originals = {seed: measured[seed].as_published or {} for seed in ours.seeds}
+        if all(part in values for values in originals.values()):  # type: ignore[operator]
+            swapped = {seed: Measurement(values) for seed, values in originals.items()}
+            results.append(judge_part(claim, part, swapped, constants=True).result)
+    return tuple(results)
 
 
-def _judge_part(claim: Claim, part: str, measurements: Sequence[Measurement], constants: bool) -> PartResult:
-    region = claim.regions[part]
-    undefined = [m for m in measurements if math.isnan((m.value or {}).get(part, 0.0))]  # type: ignore[union-attr]
-    if undefined:
-        why = next((m.note for m in undefined if m.note), "no reason given")
-        return _undecided(part, region, len(measurements), f"{part} is NaN on {len(undefined)} seeds: {why}")
-    summary = claim.statistics[part].summarise(part, measurements)
-    interval, pairs = summary.interval, summary.pairs
-    result = PartResult(
-        part=part, word=Word.INCONCLUSIVE, estimate=interval.estimate, low=interval.low, high=interval.high,
-        n=len(measurements), region=str(region), region_low=region.low, region_high=region.high,
-        pairs=None if pairs is None else pairs.tolist(), se=interval.se, scale=interval.scale,
-    )  # fmt: skip
-    if math.isinf(interval.se):
-        if math.isnan(interval.estimate):
-            return replace(result, reason="one run makes no pair")
-        side = "inside" if region.contains(interval.estimate) else "outside"
-        runs = "one run decides" if len(measurements) == 1 else f"{len(measurements)} runs decide"
-        return replace(result, reason=f"{runs} nothing; {part} lies {side} the region")
-    if interval.high - interval.low <= NO_SPREAD * max(1.0, abs(interval.estimate)) and not constants:
-        return replace(
-            result, reason=f"{part} is exactly {interval.estimate:g} on every seed: no spread to judge by"
-        )
-    return _place(result, region, interval)
-
-
-def _place(result: PartResult, region: Region, interval: "Interval") -> PartResult:
-    """The rule itself: the interval against the region."""
-    from energylens.stats import one_sided_p, seeds_to_decide
-
-    if region.holds(result.low, result.high):
-        p_value = max(one_sided_p(interval, end, region.inner_side(end)) for end in region.boundaries)
-        return replace(result, word=Word.HOLDS, p_value=p_value)
-    if region.refutes(result.low, result.high):
-        below = result.high < region.low
-        end = region.low if below else region.high
-        p_value = one_sided_p(interval, end, "below" if below else "above")
-        return replace(result, word=Word.REFUTED, p_value=p_value)
-    needed = seeds_to_decide(interval, region.boundaries)
-    text = f"about {needed} seeds would decide" if needed else "no feasible number of seeds would decide"
-    return replace(result, seeds_to_decide=needed, reason=f"{result.part}: {text}")
-
-
-def _undecided(part: str, region: Region, n: int, reason: str) -> PartResult:
-    nan = float("nan")
-    return PartResult(
-        part, Word.INCONCLUSIVE, nan, nan, nan, n, str(region), region.low, region.high, reason=reason
+def _judge_nulls(
+    claim: Claim, nulls: Mapping[str, Measured], judged: Mapping[str, Judged]
+) -> tuple[NullResult, ...]:
+    return tuple(
+        judge_null(claim, null, nulls[null.name], judged) for null in claim.nulls if null.name in nulls
     )
 
 
-def _judge_published(claim: Claim, measurements: Sequence[Measurement]) -> tuple[PartResult, ...]:
-    """The same region on the original estimator, for the parts that have one on every seed."""
-    values = [m.as_published for m in measurements]
-    if not values or not all(values):
-        return ()
-    swapped = [replace(m, value=m.as_published, as_published=None) for m in measurements]
-    parts = [part for part in claim.parts if all(part in v for v in values)]  # type: ignore[operator]
-    return tuple(_judge_part(claim, part, swapped, constants=True) for part in parts)
+def _judge_ceilings(
+    claim: Claim, ceilings: Mapping[str, Measured], measured: Measured, judged: Mapping[str, Judged]
+) -> tuple[CeilingResult, ...]:
+    return tuple(
+        judge_ceiling(claim, ceiling, ceilings[ceiling.name], measured, judged)
+        for ceiling in claim.ceilings if ceiling.name in ceilings
+    )  # fmt: skip
 
 
-def _judge_null(claim: Claim, name: str, by_seed: Measured, kept: Measured) -> NullResult:
-    """Judge a null on the seeds that the claim itself is judged on."""
-    null = next(null for null in claim.nulls if null.name == name)
-    parts = judge_parts(claim, [by_seed[seed] for seed in kept], constants=True)
-    return NullResult(name, null.why, combine([part.word for part in parts]), parts, null.qualifies)
-
-
-def _qualifiers(
-    word: Word, parts: Sequence[PartResult], published: Sequence[PartResult], nulls: Sequence[NullResult]
-) -> tuple[str, ...]:
+def _qualifiers(word: Word, verdict: Verdict) -> tuple[str, ...]:
     found = []
-    if word is Word.HOLDS and any(null.qualifies and null.word is Word.HOLDS for null in nulls):
+    if word is Word.HOLDS and by_chance_too(verdict.nulls):
         found.append(BY_CHANCE_TOO)
-    as_published = {part.part: part.word for part in (*parts, *published)}
-    published_word = combine(list(as_published.values())) if published else word
+    as_published = {part.part: part for part in (*verdict.parts, *verdict.as_published)}
+    published_word = combine(list(as_published.values()))[0] if verdict.as_published else word
     if published_word is not word:
         found.append(f"as published: {published_word}")
     return tuple(found)

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from energylens.errors import InputError
-from energylens.harness.judge import NO_SPREAD
+from energylens.harness.parts import NO_SPREAD
 from energylens.harness.verdict import Word
 
 if TYPE_CHECKING:

@@ -142,7 +142,15 @@ def _key(row: Mapping[str, Any]) -> str:
 def _missing(row: Mapping[str, Any], failed: bool) -> dict[str, Any]:
     """A declared row without verdict: its case raised, or was not selected."""
     empty: dict[str, Any] = dict(
-        qualifiers=[], parts=[], as_published=[], nulls=[], gates=[], seeds=[], excluded=[], beside={}
+        qualifiers=[],
+        parts=[],
+        as_published=[],
+        nulls=[],
+        ceilings=[],
+        gates=[],
+        seeds=[],
+        excluded=[],
+        beside={},
     )
     return {
         "claim": row["claim"], "model": row["model"], "variant": row["variant"], "partial": False,

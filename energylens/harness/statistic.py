@@ -23,10 +23,15 @@ PairFunction = Callable[[Arrays, Arrays], float]
 
 @dataclass(frozen=True)
 class Summary:
-    """Estimate of one part: its interval, and for pairwise statistics the seed-by-seed matrix behind it."""
+    """Estimate of one part: its interval, and for pairwise statistics the seed-by-seed matrix behind it.
+
+    on_scale: what the estimate is the mean of, on the interval's scale: one number per seed, or the matrix. From two
+    of these come paired differences; without it, a claim is compared with its nulls by their words alone.
+    """
 
     interval: "Interval"
     pairs: "np.ndarray | None" = None
+    on_scale: "np.ndarray | None" = None
 
 
 class Statistic(Protocol):
@@ -48,9 +53,7 @@ class Mean:
 
     def summarise(self, part: str, measurements: Sequence[Measurement]) -> Summary:
         """See `Statistic`."""
-        from energylens.stats import t_interval
-
-        return Summary(t_interval(_values(part, measurements)))
+        return _mean_of(_values(part, measurements))
 
 
 @dataclass(frozen=True)
@@ -75,11 +78,17 @@ class FisherZ:
 
     def summarise(self, part: str, measurements: Sequence[Measurement]) -> Summary:
         """See `Statistic`. Raises InputError, naming the part, for |r| > 1 or a number of points below 4."""
-        from energylens.stats import fisher_z_interval
+        from energylens.stats import fisher_z, fisher_z_interval
 
         with _naming(part):
             points = _beside(self.points, measurements) if self.points else None
-            return Summary(fisher_z_interval(_values(part, measurements), points, ranks=self.ranks))
+            r = _values(part, measurements)
+            z = fisher_z(r, points, self.ranks)
+            return Summary(fisher_z_interval(r, points, ranks=self.ranks), on_scale=z)
+
+    def expected(self, part: str, measurements: Sequence[Measurement]) -> Summary:
+        """Of an exact null: an expected correlation has no bias to lose."""
+        return FisherZ().summarise(part, measurements)
 
 
 @dataclass(frozen=True)
@@ -90,10 +99,13 @@ class GeometricMean:
 
     def summarise(self, part: str, measurements: Sequence[Measurement]) -> Summary:
         """See `Statistic`. Raises InputError, naming the part, for a ratio of 0 or less."""
+        import numpy as np
+
         from energylens.stats import geometric_interval
 
         with _naming(part):
-            return Summary(geometric_interval(_values(part, measurements)))
+            ratios = _values(part, measurements)
+            return Summary(geometric_interval(ratios), on_scale=np.log(ratios))
 
 
 @dataclass(frozen=True)
@@ -104,12 +116,22 @@ class HitRate:
 
     def summarise(self, part: str, measurements: Sequence[Measurement]) -> Summary:
         """See `Statistic`."""
+        import numpy as np
+
         from energylens.stats import clopper_pearson
 
         values = _values(part, measurements)
         if set(values) - {0.0, 1.0}:
             raise InputError(f"a hit rate needs values 0 or 1 per seed, part {part!r} gave {values}")
-        return Summary(clopper_pearson(int(sum(values)), len(values)))
+        return Summary(clopper_pearson(int(sum(values)), len(values)), on_scale=np.array(values))
+
+    def expected(self, part: str, measurements: Sequence[Measurement]) -> Summary:
+        """Of an exact null: its rate on every seed, an expectation in [0, 1] and no hit or miss."""
+        values = _values(part, measurements)
+        outside = [value for value in values if not 0 <= value <= 1]
+        if outside:
+            raise InputError(f"an expected rate lies between 0 and 1, part {part!r} gave {outside[0]:g}")
+        return _mean_of(values)
 
 
 @dataclass(frozen=True)
@@ -130,10 +152,10 @@ class Pairs:
         """See `Statistic`."""
         import numpy as np
 
-        from energylens.stats import Interval, jackknife_pairs, t_interval
+        from energylens.stats import Interval, jackknife_pairs
 
         if all(part in measurement.value for measurement in measurements):  # type: ignore[operator]
-            return Summary(t_interval(_values(part, measurements)))
+            return _mean_of(_values(part, measurements))
         n = len(measurements)
         if n < 2:
             return Summary(Interval(np.nan, -np.inf, np.inf, n, se=np.inf, df=0))
@@ -141,7 +163,15 @@ class Pairs:
         for i in range(n):
             for j in range(i):
                 pairs[i, j] = pairs[j, i] = float(self.of(measurements[i].arrays, measurements[j].arrays))
-        return Summary(jackknife_pairs(pairs), pairs)
+        return Summary(jackknife_pairs(pairs), pairs, on_scale=pairs)
+
+
+def _mean_of(values: Sequence[float]) -> Summary:
+    import numpy as np
+
+    from energylens.stats import t_interval
+
+    return Summary(t_interval(values), on_scale=np.array(values))
 
 
 def _values(part: str, measurements: Sequence[Measurement]) -> list[float]:

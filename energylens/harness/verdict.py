@@ -53,7 +53,7 @@ class ChanceResult:
     """How much better than a null one part of a claim is: the paired difference over seeds, in the region's direction.
 
     estimate, low, high: the difference on `scale` and its 90 % interval; NaN where the statistic has no differences.
-    better: whether the whole interval lies above 0.
+    better: whether the whole interval lies above 0; None where the claim or the null is undefined, or on too few seeds.
     reason: what else decided, and why.
     """
 
@@ -61,7 +61,7 @@ class ChanceResult:
     estimate: float
     low: float
     high: float
-    better: bool
+    better: bool | None
     scale: str = "linear"
     reason: str = ""
 
@@ -81,7 +81,7 @@ class NullResult:
 
 @dataclass(frozen=True)
 class CeilingResult:
-    """What a perfect effect scores, in the parts that the ceiling measures; `out_of_reach`: those it can't hold."""
+    """What a perfect effect scores, in the parts that the ceiling measures; `out_of_reach` names those it fails."""
 
     name: str
     why: str

@@ -42,16 +42,19 @@ class Measurer:
             seeds = self._seeds(claim, case.model)
             gates = tuple(self._check(gate, case, seeds) for gate in claim.gates)
             measured = {seed: self.measure(replace(case, seed=seed), body) for seed in seeds}
-            nulls = {
-                null.name: {
-                    seed: self.measure(replace(case, seed=seed, null=null.name), body) for seed in seeds
+            nulls, ceilings = (
+                {
+                    each.name: {
+                        seed: self.measure(replace(case, seed=seed, null=each.name), body) for seed in seeds
+                    }
+                    for each in controls
                 }
-                for null in claim.nulls
-            }
+                for controls in (claim.nulls, claim.ceilings)
+            )
         except Unavailable as reason:
             return Verdict(claim.id, case.model, case.variant, Word.NOT_RUN, str(reason), own_checkpoint=own)
         partial = not own and len(seeds) < len(claim.seeds_of(case.model))
-        verdict = judge(claim, case.model, case.variant, measured, nulls, gates, partial)
+        verdict = judge(claim, case.model, case.variant, measured, nulls, gates, partial, ceilings)
         return replace(verdict, own_checkpoint=own, data="" if own else self.session.data_of(case.model))
 
     def _call(self, case: Case, body: Callable[..., Any]) -> Measurement:

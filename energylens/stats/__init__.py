@@ -10,6 +10,7 @@ from energylens.stats.p_values import (
     one_sided_p,
     permutation_p,
     sign_flip_p,
+    sign_p,
     smallest_sign_flip_p,
 )
 from energylens.stats.power import (
@@ -21,7 +22,7 @@ from energylens.stats.power import (
     seeds_to_decide,
     spread_range,
 )
-from energylens.stats.scale import fisher_z_interval, geometric_interval
+from energylens.stats.scale import fisher_z, fisher_z_interval, geometric_interval
 
 __all__ = [
     "CONFIDENCE",
@@ -31,6 +32,7 @@ __all__ = [
     "Side",
     "clopper_pearson",
     "decidable",
+    "fisher_z",
     "fisher_z_interval",
     "geometric_interval",
     "holm",
@@ -43,6 +45,7 @@ __all__ = [
     "seeds_for_power",
     "seeds_to_decide",
     "sign_flip_p",
+    "sign_p",
     "smallest_sign_flip_p",
     "spread_range",
     "t_interval",

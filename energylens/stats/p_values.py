@@ -73,6 +73,16 @@ def permutation_p(observed: float, draws: ArrayLike) -> float:
     return (int(np.sum(null >= observed - slack)) + 1) / (null.size + 1)
 
 
+def sign_p(n: int) -> float:
+    """2^-n: the exact one-sided sign test of n seeds that all lie on one side of a boundary.
+
+    Its hypothesis is about the median, which is the mean where seeds are symmetric.
+    """
+    if n < 1:
+        raise InputError(f"a sign test needs at least one seed, got {n!r}")
+    return 2.0**-n
+
+
 def smallest_sign_flip_p(n: int) -> float:
     """2^(1 - n): the smallest two-sided p value that flipping the signs of n seeds can give."""
     if n < 1:

@@ -73,7 +73,7 @@ def trust():
 
 
 def text_of(trust, title):
-    (part,) = (part for part in trust_section(trust, [])["parts"] if title in part["title"])
+    (part,) = (part for part in trust_section(trust, {})["parts"] if title in part["title"])
     return "\n".join([*part["blocks"], part["measured"]])
 
 
@@ -89,11 +89,11 @@ def test_the_report_has_a_section_with_the_power_curves(results, trust, tmp_path
 
 
 def test_what_was_not_measured_is_named(trust):
-    assert trust_section(trust, [])["missing"] == []
+    assert trust_section(trust, {})["missing"] == []
     del trust["store"]
-    (missing,) = trust_section(trust, [])["missing"]
+    (missing,) = trust_section(trust, {})["missing"]
     assert "killed process" in missing
-    assert trust_section({}, []) is None
+    assert trust_section({}, {}) is None
 
 
 def test_a_cell_shows_the_worst_of_all_regions_and_the_coverage(trust):

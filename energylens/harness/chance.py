@@ -1,0 +1,143 @@
+"""Better than chance? The paired difference between a claim and its null, seed by seed, in the region's direction.
+
+A claim and its null may both reach the region, or the claim reach it by a hair that its null misses: neither says
+whether there is anything to find. That the difference lies above 0 does.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from energylens.harness.claim import Claim
+from energylens.harness.control import Null
+from energylens.harness.parts import ALPHA, Judged, Measured, combine, judge_part, rounding
+from energylens.harness.region import Region
+from energylens.harness.verdict import ChanceResult, NullResult, Word
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from energylens.stats import Interval
+
+
+def judge_null(claim: Claim, null: Null, by_seed: Measured, judged: Mapping[str, Judged]) -> NullResult:
+    """Judge a null by the claim's own rule, each part on the seeds of the claim's part, and compare them.
+
+    judged: the claim's parts. A null that does not qualify is no chance level and is not compared.
+    """
+    theirs = {
+        part: judge_part(claim, part, {seed: by_seed[seed] for seed in ours.seeds}, True, null.exact)
+        for part, ours in judged.items()
+    }
+    parts = tuple(each.result for each in theirs.values())
+    compared = tuple(
+        compare(claim.regions[part], ours, theirs[part], null.exact) for part, ours in judged.items()
+    )
+    chance = compared if null.qualifies else ()
+    return NullResult(null.name, null.why, combine(parts)[0], parts, null.qualifies, null.exact, chance)
+
+
+def by_chance_too(nulls: Sequence[NullResult]) -> bool:
+    """Whether some part is no better than some null."""
+    return any(each.better is False for null in nulls for each in null.chance)
+
+
+def compare(region: Region, ours: Judged, theirs: Judged, exact: bool = False) -> ChanceResult:
+    """How much better than its null a part of a claim is, on the scale of its statistic.
+
+    The difference of each seed (of each pair of seeds, for `Pairs`) goes into the interval that the statistic takes:
+    Student's t, or the jackknife. A hit rate and an exact null: the Clopper-Pearson interval of the rate.
+    """
+    part, nan = ours.result.part, math.nan
+    if ours.summary is None or theirs.summary is None:
+        undefined = theirs if ours.summary else ours
+        reason = f"not compared: {undefined.result.reason}"
+        return ChanceResult(part, nan, nan, nan, None, reason=reason)
+    if ours.summary.on_scale is None or theirs.summary.on_scale is None:
+        reached = theirs.result.word is Word.HOLDS
+        told = f"the null itself {'reaches' if reached else 'does not reach'} the region"
+        reason = f"{told}; the statistic has no scale for differences"
+        return ChanceResult(part, nan, nan, nan, not reached, reason=reason)
+    scale, x = ours.summary.interval.scale, _taken(ours, theirs.seeds)
+    ends = _ends(region, ours.summary.interval)
+    if ours.summary.interval.hits is not None and exact:
+        estimate, low, high = _rate_gain(x, theirs.summary.interval.estimate, *ends)
+        return ChanceResult(part, estimate, low, high, low > 0, scale)
+    y = theirs.summary.on_scale
+    found = _interval_of(_gain(*_alike(x, y), *ends))
+    numbers = (found.estimate, found.low, found.high)
+    if math.isinf(found.se):
+        return ChanceResult(part, *numbers, None, scale, "too few seeds to compare")
+    better, reason = found.low > 0, ""
+    slack = rounding(ours.summary.interval.estimate, theirs.summary.interval.estimate, found.estimate)
+    if found.high - found.low <= slack:
+        better, reason = _sign_test(found.estimate, slack, len(x))
+    return ChanceResult(part, *numbers, better, scale, reason)
+
+
+def _sign_test(difference: float, slack: float, n: int) -> tuple[bool, str]:
+    from energylens.stats import sign_p
+
+    if difference <= slack:
+        return False, ""
+    p_value = sign_p(n)
+    return p_value <= ALPHA, f"the same difference on every seed: sign test of {n} seeds, p = {p_value:.2g}"
+
+
+def _taken(judged: Judged, seeds: Sequence[int]) -> "np.ndarray":
+    """Values of these seeds, or of their pairs."""
+    import numpy as np
+
+    values = np.asarray(judged.summary.on_scale, dtype=float)  # type: ignore[union-attr]
+    places = [judged.seeds.index(seed) for seed in seeds]
+    return values[places] if values.ndim == 1 else values[np.ix_(places, places)]
+
+
+def _ends(region: Region, interval: "Interval") -> tuple[float, float]:
+    """The region's ends on the scale; an infinite end is none and stays infinite."""
+    from energylens.stats.scale import scaled
+
+    low, high = (scaled(interval, end)[0] if math.isfinite(end) else end for end in (region.low, region.high))
+    return low, high
+
+
+def _alike(x: "np.ndarray", y: "np.ndarray") -> tuple["np.ndarray", "np.ndarray"]:
+    """Both as they are, or, where one is given by pairs and the other by seed, both by pairs."""
+    if x.ndim == y.ndim:
+        return x, y
+    return tuple(each if each.ndim == 2 else (each[:, None] + each) / 2 for each in (x, y))  # type: ignore[return-value]
+
+
+def _gain(x: "np.ndarray", y: "np.ndarray", low: float, high: float) -> "np.ndarray":
+    """x - y where more is better, y - x where less is; with two ends, how much farther outside y lies."""
+    import numpy as np
+
+    if math.isinf(high):
+        return x - y
+    if math.isinf(low):
+        return y - x
+    ours, theirs = (np.maximum(0.0, np.maximum(low - each, each - high)) for each in (x, y))
+    return theirs - ours
+
+
+def _interval_of(differences: "np.ndarray") -> "Interval":
+    from energylens.stats import jackknife_pairs, t_interval
+
+    return t_interval(differences) if differences.ndim == 1 else jackknife_pairs(differences)
+
+
+def _rate_gain(hits: "np.ndarray", expected: float, low: float, high: float) -> tuple[float, float, float]:
+    """Gain of the rate over an exact one: of its estimate, and the least and largest over its Clopper-Pearson interval.
+
+    Distance from a region is convex in the rate: the least gain lies at an end, the largest there or inside the region.
+    """
+    import numpy as np
+
+    from energylens.stats import clopper_pearson
+
+    rate = clopper_pearson(int(hits.sum()), hits.size)
+    nearest = min(max(rate.estimate, low), high)
+    inner = min(max(nearest, rate.low), rate.high)
+    tried = np.array([rate.estimate, rate.low, rate.high, inner])
+    gains = _gain(tried, np.full(4, expected), low, high)
+    return float(gains[0]), float(gains.min()), float(gains.max())
