@@ -177,6 +177,7 @@ def _list(options: argparse.Namespace) -> int:
     from tabulate import tabulate
 
     from energylens.harness.cases import cases_of
+    from energylens.harness.decidable import words_decided
     from energylens.harness.ledger import read_ledger
 
     ledger = read_ledger(options.claims / "ledger.toml")
@@ -194,11 +195,13 @@ def _list(options: argparse.Namespace) -> int:
                     case.variant,
                     region,
                     len(claim.seeds_of(case.model)),
+                    words_decided(claim, case.model),
                     claim.tier,
                     ", ".join(words),
                 )
             )
-    print(tabulate(rows, ["claim", "model", "variant", "region", "seeds", "tier", "recorded verdict"]))
+    headers = ["claim", "model", "variant", "region", "seeds", "decides", "tier", "recorded verdict"]
+    print(tabulate(rows, headers))
     return 0
 
 

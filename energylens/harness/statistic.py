@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from energylens.errors import InputError
 from energylens.harness.measurement import Measurement
+from energylens.harness.reach import Reach, by_correlation, by_hits, by_interval
+from energylens.harness.region import Region
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,7 +32,10 @@ class Summary:
 
 
 class Statistic(Protocol):
-    """Turns measurements (one per seed, same order as the seeds) into the estimate of one part."""
+    """Turns measurements (one per seed, same order as the seeds) into the estimate of one part.
+
+    One that also has `reaches(region, n) -> Reach` tells which words n seeds can reach; the others are not asked.
+    """
 
     @property
     def describes(self) -> str:
@@ -51,6 +56,10 @@ class Mean:
         from energylens.stats import t_interval
 
         return Summary(t_interval(_values(part, measurements)))
+
+    def reaches(self, region: Region, n: int) -> Reach:
+        """Both from two seeds on."""
+        return by_interval(region, n, fewest=2)
 
 
 @dataclass(frozen=True)
@@ -81,6 +90,10 @@ class FisherZ:
             points = _beside(self.points, measurements) if self.points else None
             return Summary(fisher_z_interval(_values(part, measurements), points, ranks=self.ranks))
 
+    def reaches(self, region: Region, n: int) -> Reach:
+        """From two seeds on what lies between -1 and 1; few ranks do not get near these."""
+        return by_correlation(region, n, self.points if self.ranks else "")
+
 
 @dataclass(frozen=True)
 class GeometricMean:
@@ -94,6 +107,10 @@ class GeometricMean:
 
         with _naming(part):
             return Summary(geometric_interval(_values(part, measurements)))
+
+    def reaches(self, region: Region, n: int) -> Reach:
+        """From two seeds on what lies above 0."""
+        return by_interval(region, n, fewest=2, low=0.0, why="ratios lie above 0")
 
 
 @dataclass(frozen=True)
@@ -110,6 +127,10 @@ class HitRate:
         if set(values) - {0.0, 1.0}:
             raise InputError(f"a hit rate needs values 0 or 1 per seed, part {part!r} gave {values}")
         return Summary(clopper_pearson(int(sum(values)), len(values)))
+
+    def reaches(self, region: Region, n: int) -> Reach:
+        """What some number of hits reaches."""
+        return by_hits(region, n)
 
 
 @dataclass(frozen=True)
@@ -142,6 +163,10 @@ class Pairs:
             for j in range(i):
                 pairs[i, j] = pairs[j, i] = float(self.of(measurements[i].arrays, measurements[j].arrays))
         return Summary(jackknife_pairs(pairs), pairs)
+
+    def reaches(self, region: Region, n: int) -> Reach:
+        """Both from three seeds on: two make one pair, which has no spread."""
+        return by_interval(region, n, fewest=3)
 
 
 def _values(part: str, measurements: Sequence[Measurement]) -> list[float]:
