@@ -19,11 +19,11 @@ def warn_undecidable(config: pytest.Config, session: ClaimSession, selected: Ite
         return
     refused = []
     for claim in {case.claim.id: case.claim for case in selected}.values():
-        told = undecidable(claim)
-        if told:
+        if told := undecidable(claim):
+            warning = UndecidableClaimWarning(told)
             try:
-                config.issue_config_time_warning(UndecidableClaimWarning(told), stacklevel=2)
-            except UndecidableClaimWarning as error:
-                refused.append(f"{type(error).__name__}: {error}")
+                config.issue_config_time_warning(warning, stacklevel=2)
+            except UndecidableClaimWarning:
+                refused.append(f"{type(warning).__name__}: {told}")
     if refused:
         raise pytest.UsageError(*refused)
