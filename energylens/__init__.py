@@ -22,6 +22,7 @@ from energylens.harness import (
     Pairs,
     Question,
     Unavailable,
+    UndecidableClaimWarning,
     Within,
     claim,
     gate,
@@ -31,5 +32,6 @@ __version__ = version("energylens")
 
 __all__ = [
     "AtLeast", "AtMost", "Ceiling", "Equivalent", "Figure", "FisherZ", "Gate", "GeometricMean", "HitRate", "Mean",
-    "Measurement", "Null", "Pairs", "Question", "Unavailable", "Within", "claim", "gate",
+    "Measurement", "Null", "Pairs", "Question", "Unavailable", "UndecidableClaimWarning", "Within",
+    "claim", "gate",
 ]  # fmt: skip

@@ -192,6 +192,7 @@ def _list(options: argparse.Namespace) -> int:
     from tabulate import tabulate
 
     from energylens.harness.cases import cases_of
+    from energylens.harness.decidable import words_decided
     from energylens.harness.ledger import read_ledger
 
     ledger = read_ledger(options.claims / "ledger.toml")
@@ -209,11 +210,13 @@ def _list(options: argparse.Namespace) -> int:
                     case.variant,
                     region,
                     len(claim.seeds_of(case.model)),
+                    words_decided(claim, case.model),
                     claim.tier,
                     ", ".join(words),
                 )
             )
-    print(tabulate(rows, ["claim", "model", "variant", "region", "seeds", "tier", "recorded verdict"]))
+    headers = ["claim", "model", "variant", "region", "seeds", "decides", "tier", "recorded verdict"]
+    print(tabulate(rows, headers))
     return 0
 
 

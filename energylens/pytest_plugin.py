@@ -29,6 +29,7 @@ from energylens.plugin.measure import Measurer
 from energylens.plugin.options import add_options, read_options
 from energylens.plugin.outcome import MEASURED, Outcome, attach, status_of
 from energylens.plugin.session import ClaimSession, case_of
+from energylens.plugin.undecidable import warn_undecidable
 from energylens.plugin.workers import scheduler, selected_by
 
 if TYPE_CHECKING:
@@ -145,6 +146,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     if not hasattr(session.config, "workerinput") and session.config.stash[SESSION].declared:
         _check_declarations(session.config)
+        claims = session.config.stash[SESSION]
+        warn_undecidable(session.config, claims, claims.selected(session.items))
 
 
 def _check_declarations(config: pytest.Config) -> None:
@@ -164,12 +167,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
-    """Build, with progress bars, before xdist hands the first case to a worker."""
+    """Tell of undecidable claims and build, with progress bars, before xdist hands the first case to a worker."""
     config: pytest.Config = node.config
     if not config.stash.get(BUILT, False) and not config.option.collectonly:
         config.stash[BUILT] = True
         wanted = list(selected_by(config.stash[SESSION], ids))
         if wanted:
+            warn_undecidable(config, config.stash[SESSION], wanted)
             _prebuild(config, wanted)
 
 

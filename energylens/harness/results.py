@@ -8,6 +8,7 @@ from typing import Any
 
 from energylens.errors import InputError
 from energylens.harness.claim import Claim
+from energylens.harness.decidable import described
 from energylens.harness.plain import plain, write_json
 from energylens.harness.run import RunFolder
 from energylens.harness.verdict import AS_IT_MUST, Word, row_key
@@ -33,6 +34,7 @@ def describe_claim(claim: Claim, root: Path) -> dict[str, Any]:
         "statistics": {part: statistic.describes for part, statistic in claim.statistics.items()},
         "nulls": [{"name": n.name, "why": n.why, "qualifies": n.qualifies} for n in claim.nulls],
         "ceilings": [{"name": c.name, "why": c.why} for c in claim.ceilings],
+        "reach": described(claim),
         "declaration": claim.declaration,
         "declaration_hash": claim.declaration_hash,
         "file": shown.as_posix(),

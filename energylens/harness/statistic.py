@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from energylens.errors import InputError
 from energylens.harness.measurement import Measurement
+from energylens.harness.reach import Reach, by_correlation, by_hits, by_interval
+from energylens.harness.region import Region
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,7 +37,10 @@ class Summary:
 
 
 class Statistic(Protocol):
-    """Turns measurements (one per seed, same order as the seeds) into the estimate of one part."""
+    """Turns measurements (one per seed, same order as the seeds) into the estimate of one part.
+
+    One that also has `reaches(region, n) -> Reach` tells which words n seeds can reach; the others are not asked.
+    """
 
     @property
     def describes(self) -> str:
@@ -54,6 +59,10 @@ class Mean:
     def summarise(self, part: str, measurements: Sequence[Measurement]) -> Summary:
         """See `Statistic`."""
         return _mean_of(_values(part, measurements))
+
+    def reaches(self, region: Region, n: int) -> Reach:
+        """Both from two seeds on."""
+        return by_interval(region, n, fewest=2)
 
 
 @dataclass(frozen=True)
@@ -90,6 +99,10 @@ class FisherZ:
         """Of an exact null: an expected correlation has no bias to lose."""
         return FisherZ().summarise(part, measurements)
 
+    def reaches(self, region: Region, n: int) -> Reach:
+        """From two seeds on what lies between -1 and 1; few ranks do not get near these."""
+        return by_correlation(region, n, self.points if self.ranks else "")
+
 
 @dataclass(frozen=True)
 class GeometricMean:
@@ -106,6 +119,10 @@ class GeometricMean:
         with _naming(part):
             ratios = _values(part, measurements)
             return Summary(geometric_interval(ratios), on_scale=np.log(ratios))
+
+    def reaches(self, region: Region, n: int) -> Reach:
+        """From two seeds on what lies above 0."""
+        return by_interval(region, n, fewest=2, low=0.0, why="ratios lie above 0")
 
 
 @dataclass(frozen=True)
@@ -132,6 +149,10 @@ class HitRate:
         if outside:
             raise InputError(f"an expected rate lies between 0 and 1, part {part!r} gave {outside[0]:g}")
         return _mean_of(values)
+
+    def reaches(self, region: Region, n: int) -> Reach:
+        """What some number of hits reaches."""
+        return by_hits(region, n)
 
 
 @dataclass(frozen=True)
@@ -172,6 +193,10 @@ def _mean_of(values: Sequence[float]) -> Summary:
     from energylens.stats import t_interval
 
     return Summary(t_interval(values), on_scale=np.array(values))
+
+    def reaches(self, region: Region, n: int) -> Reach:
+        """Both from three seeds on: two make one pair, which has no spread."""
+        return by_interval(region, n, fewest=3)
 
 
 def _values(part: str, measurements: Sequence[Measurement]) -> list[float]:

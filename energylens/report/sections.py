@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from energylens.report.decides import decides
 from energylens.report.estimates import estimates_table
 from energylens.report.flips import attainable, flips_table
 from energylens.report.lines import estimate_text, verdict_lines
@@ -34,6 +35,7 @@ def section(entry: Entry, found: Sequence[Entry], figures: Sequence[JSON]) -> di
         "refuted_when": refuted_when(entry.claim),
         "used_by": [e.id for e in found if entry.id in {gate["claim"] for gate in e.claim["gates"]}],
         "attainable": attainable(entry),
+        "decides": decides(entry.claim),
         "per_seed": values_table(entry),
         "tables": [
             _titled(title, table, entry.is_many) for title, make in _TABLES.items() if (table := make(entry))

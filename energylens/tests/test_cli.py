@@ -1,4 +1,5 @@
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -100,6 +101,7 @@ def test_list_shows_claims_and_recorded_verdicts(claims, capsys):
     assert main(["list"]) == 0
     assert "toy.large" in (shown := capsys.readouterr().out)
     assert "not recorded" in shown
+    assert re.search(r"toy\.large .* both +cpu ", shown)
 
 
 def test_a_missing_folder_is_one_line(tmp_path, capsys):

@@ -1,0 +1,29 @@
+"""Undecidable claims are told at collection: one warning for each that was selected."""
+
+from collections.abc import Iterable
+
+import pytest
+
+from energylens.harness.cases import Case
+from energylens.harness.decidable import UndecidableClaimWarning, undecidable
+from energylens.plugin.session import ClaimSession
+
+
+def warn_undecidable(config: pytest.Config, session: ClaimSession, selected: Iterable[Case]) -> None:
+    """Warn of every claim among the selected cases that its declared seeds can't decide.
+
+    Nothing where other seeds were asked for: a quick look (--seeds) or the user's own checkpoints (--model).
+    Raises UsageError, naming them all, where the project's filters make an error of the warning.
+    """
+    if session.options.seeds or session.options.models:
+        return
+    refused = []
+    for claim in {case.claim.id: case.claim for case in selected}.values():
+        if told := undecidable(claim):
+            warning = UndecidableClaimWarning(told)
+            try:
+                config.issue_config_time_warning(warning, stacklevel=2)
+            except UndecidableClaimWarning:
+                refused.append(f"{type(warning).__name__}: {told}")
+    if refused:
+        raise pytest.UsageError(*refused)

@@ -1,0 +1,39 @@
+"""What the declared seeds of a claim can decide at all, in words, from its `reach` in results.json."""
+
+from energylens.harness.reach import RATE
+from energylens.report.text import number
+from energylens.report.view import JSON
+
+
+def decides(claim: JSON) -> str:
+    """`HOLDS at 5 of 5, REFUTED at 0 of 5; with one seed fewer: neither`; models named where they differ.
+
+    Empty for gates, and for results that do not tell.
+    """
+    models: dict[str, list[str]] = {}
+    for model, reach in claim.get("reach", {}).items():
+        models.setdefault(_text(reach), []).append(model)
+    if len(models) == 1:
+        return next(iter(models))
+    return "; ".join(f"{', '.join(names)}: {text}" for text, names in models.items())
+
+
+def _text(reach: JSON) -> str:
+    now, fewer = _parts(reach), _parts(reach["fewer"])
+    power = _power(reach["parts"])
+    told = f"{now}; with one seed fewer{' as well' if fewer == now else f': {fewer}'}"
+    return f"{told}; at a true rate of {number(RATE)} decided in {power} of runs" if power else told
+
+
+def _parts(reach: JSON) -> str:
+    texts = {part: str(one["text"]) for part, one in reach["parts"].items()}
+    same = set(texts.values())
+    text = same.pop() if len(same) == 1 else "; ".join(f"{part}: {text}" for part, text in texts.items())
+    by_holm = reach["refutes"] is False and any(part["refutes"] for part in reach["parts"].values())
+    return f"{text} (the claim is never REFUTED: no p survives Holm over its parts)" if by_holm else text
+
+
+def _power(parts: JSON) -> str:
+    """`33 %`; a range over parts that differ."""
+    found = sorted({round(100 * part["power"]) for part in parts.values() if part["power"] is not None})
+    return f"{found[0]} %" if len(found) == 1 else f"{found[0]} to {found[-1]} %" if found else ""
