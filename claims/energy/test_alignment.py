@@ -17,6 +17,9 @@ EFAS = (
     "EFAS: correlation over tokens of a latent's activation and -<grad E, d>, E the lens energy -log p of the observed "
     "next token at the same position, on documents that neither network nor SAE was trained on, BOS left out. "
 )
+NO_NETWORK = (
+    "Published on no network: its source draws features at random, with energies from the length of words. "
+)
 QUESTION = Question(
     asks="Do top EFAS features exceed .5 on held-out text? Is any of it more than miscalibration of the lens? Does "
     "EFAS predict causal effect better than gradient times activation?",
@@ -113,7 +116,7 @@ def perfect(model, variant, seed, lab):
     unit="median |EFAS| of 20; share with p < .01",
     note=EFAS
     + "The 20 latents with the largest |EFAS| on discovery documents are measured on confirmation documents; p "
-    "by 999 permutations of documents, corrected over the 20 (max-T).",
+    "by 999 permutations of documents, corrected over the 20 (max-T). " + NO_NETWORK,
     figure=Figure(
         kind="table", title="Top features by EFAS on discovery documents, with contexts of other documents"
     ),

@@ -14,6 +14,9 @@ SEEDS, MORE_SEEDS = range(5), range(8)
 VARIANTS = ["topk-middle", "topk-late"]
 SHUFFLES = 20
 GATES = ["spectral.competent", "efas.calibrated", "efas.planted", "efas.descends"]
+NO_NETWORK = (
+    "Published on no network: its source draws features at random, with energies from the length of words. "
+)
 EFFECT = (
     "Effect: change of the network's loss on 63 tokens of every confirmation document when x loses a_f d_f, exactly, "
     "everything after it computed anew; 64 latents drawn among those that fire on 50 tokens of either split. EFAS and "
@@ -97,7 +100,8 @@ def itself(model, variant, seed, lab):
     unit="Spearman's rho over latents",
     note=EFFECT
     + "Gradient x activation: mean of a_f g_f, to first order the same-position effect. Ceiling: rho of the "
-    "effects on two halves of the documents, mean of 100 splits, stepped up to all documents (Spearman-Brown).",
+    "effects on two halves of the documents, mean of 100 splits, stepped up to all documents (Spearman-Brown). "
+    + NO_NETWORK,
     figure=Figure(
         kind="scatter",
         x="EFAS",
@@ -189,7 +193,8 @@ test_adds_full = in_full(test_adds, seeds=MORE_SEEDS, models=ALL_SIZES)
     unit="|shift| / 95th percentile of random directions",
     note="The first 64 tokens, but BOS, of a window of every second confirmation document move by .25 of the root mean "
     "square norm of x along a decoder row; shift: mean change of the network's loss. Median over the 20 features with "
-    "the largest |EFAS| on discovery documents, over the 95th percentile of 60 directions uniform on the sphere.",
+    "the largest |EFAS| on discovery documents, over the 95th percentile of 60 directions uniform on the sphere. "
+    + NO_NETWORK,
     needs=needs_text_saes,
 )
 def test_shift(model, variant, seed, lab):

@@ -12,6 +12,9 @@ MODELS, SEEDS = ["pygpt-2l"], range(5)
 LARGER, MORE_SEEDS = ["pygpt-2l", "pygpt-4l", "pygpt-6l"], range(8)
 GATES = ["spectral.competent"]
 SHUFFLES = 20
+NO_NETWORK = (
+    "Published on no network: its source draws features at random, with energies from the length of words. "
+)
 ENERGY = "Energy is that of the logit lens, -log p of the token that follows, in nats. "
 
 
@@ -50,7 +53,8 @@ def energies_by_class(network, seed, drawn=200):
     unit="nats per layer",
     note=ENERGY
     + "Sites are the embedding and the residual after every block; the slope is by least squares. The last "
-    "site is the network's own readout, which training lowers, so that the sign alone says little.",
+    "site is the network's own readout, which training lowers, so that the sign alone says little. "
+    + NO_NETWORK,
     figure=Figure(
         kind="lines",
         x="layer",

@@ -7,6 +7,9 @@ from energylens.lab import UNTRAINED, needs_network
 MODELS, SEEDS = ["pygpt-2l"], range(5)
 LARGER, MORE_SEEDS = ["pygpt-2l", "pygpt-4l", "pygpt-6l"], range(8)
 GATES = ["spectral.competent"]
+NO_NETWORK = (
+    "Published on no network: its source draws features at random, with energies from the length of words. "
+)
 SINK = "A sink receives more than .3 of the attention of the queries that see it, on average, and at least 64 see it. "
 
 
@@ -24,6 +27,7 @@ def sink_study(lab, model, seed):
     says="There are attention sinks besides BOS.",
     source="Gu et al. 2024 (arXiv:2410.10781), their score and eps = .3, at other positions than the first",
     stated="restated",
+    published_on=["gpt2", "Llama-2-7b"],
     holds_when=AtLeast(0.01),
     models=MODELS,
     seeds=SEEDS,
@@ -67,7 +71,7 @@ test_sinks_exist_full = in_full(test_sinks_exist, seeds=MORE_SEEDS, models=LARGE
     note="Energy is that of the logit lens, -log p of the token that follows, in nats. "
     + SINK
     + "BOS is at position 0 of every window and has no match, so other sinks are compared with the same position of "
-    "windows where it is none, in the residual that the head reads.",
+    "windows where it is none, in the residual that the head reads. " + NO_NETWORK,
     figure=Figure(
         kind="heatmap",
         title="Attention on BOS, mean over queries and windows",
