@@ -5,7 +5,6 @@ from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor
 
 from energylens.energy.reading import Reading
-from energylens.errors import InputError
 from energylens.interventions.latents import random_directions
 
 STRENGTH = 0.3
@@ -44,22 +43,17 @@ def perfect_latents(
 
     At the k tokens with the largest g: a = g - m, m the mean of g elsewhere; 0 elsewhere. Of all activations that are
     0 outside these tokens these are the least squares fit of g, so 1 - r^2 = SS(g elsewhere) / SS(g), each about its
-    own mean. Give -g for a latent that fires where its direction raises the energy. Errors: InputError for a latent
-    that fires nowhere or everywhere.
+    own mean. Where a latent fires on every token m is the least g, and r = 1. Give -g for a latent that fires where its
+    direction raises the energy.
     """
-    if not ((counts > 0) & (counts < len(g))).all():
-        raise InputError(f"a latent fires on 1 to {len(g) - 1} tokens, received {counts.tolist()}")
-    g = g.double()
-    place = g.argsort(0, descending=True, stable=True).argsort(0)
-    fires = place < counts
-    elsewhere = g.masked_fill(fires, 0.0).sum(0) / (len(g) - counts)
-    return (g - elsewhere).where(fires, 0.0)
+    place = g.argsort(dim=0, descending=True, stable=True).argsort(dim=0)
+    return as_it_fires(g, place < counts)
 
 
 def as_it_fires(
     g: Float[Tensor, "tokens latents"], fires: Bool[Tensor, "tokens latents"]
 ) -> Float[Tensor, "tokens latents"]:
-    """Activations as `perfect_latents` has them, on tokens that are given; those below 0 are 0, as a TopK latent's."""
+    """Such activations on tokens that are given; those below 0 are 0, as a TopK latent's."""
     g = g.double()
     elsewhere = g.masked_fill(fires, 0.0).sum(0) / (~fires).sum(0)
-    return (g - elsewhere).relu().where(fires, 0.0)
+    return (g - torch.where(fires.all(0), g.amin(0), elsewhere)).relu().where(fires, 0.0)

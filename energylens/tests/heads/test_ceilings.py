@@ -28,7 +28,9 @@ def study_of(by_prompt, n_layers=2):
 
 
 def lab_with(*studies):
-    return SimpleNamespace(heads=lambda model, seed: studies[seed], seeds=lambda model, seeds: range(len(studies)))
+    return SimpleNamespace(
+        heads=lambda model, seed: studies[seed], seeds=lambda model, seeds: range(len(studies))
+    )
 
 
 @pytest.fixture
@@ -113,9 +115,7 @@ def test_importance_adds_to_what_is_known_of_heads_as_far_as_it_is_reliable(rand
     def networks(noise):
         for seed in range(3):
             true = torch.randn(40, 1, generator=rng(seed), dtype=torch.float64).abs()
-            each = study_of(
-                true + noise * torch.randn(40, 20, generator=rng(seed + 9), dtype=torch.float64)
-            )
+            each = study_of(true + noise * torch.randn(40, 20, generator=rng(seed + 9), dtype=torch.float64))
             constant = torch.ones(40, dtype=torch.float64)
             each.gaps = SimpleNamespace(ov_norm=constant, entropy=constant)
             yield each
