@@ -195,6 +195,22 @@ def falling(median):
     return lambda values: next(reading)()
 
 
+def somewhere(share):
+    """SinkStudy.share_besides_bos: a sink in one window of fifty, in every head."""
+    import torch
+
+    read = reads(0.02)(None)
+    return lambda study: torch.full((2, 2), read(), dtype=torch.float64)
+
+
+def reliable(reliability):
+    """reliability: halves agree at .9 and more, whatever they are halves of."""
+    from energylens.metrics.reliability import Reliability
+
+    read = reads(0.9)(None)
+    return lambda first, second: Reliability(read(), read())
+
+
 def below(excess):
     """SinkStudy.excess: a nat below other places."""
     import torch
@@ -220,6 +236,7 @@ SABOTAGES = [
             ),
             f"{METRICS}.association.cross_validated_gain": reads(0.1),
             f"{ENERGY}.effects.random_shifts": thousandth,
+            f"{METRICS}.reliability.reliability": reliable,
         },
         notices={
             "efas.predicts-ablation/pygpt-2l/topk-late": ["shuffled", "untrained"],
@@ -233,13 +250,13 @@ SABOTAGES = [
         "Measures of alignment read what the claim asks for, whatever they are given.",
         breaks={
             f"{ENERGY}.study.median": falling,
-            "efas.top-features:median_of_top": reads(0.6),
+            "efas.top-features:median_of": reads(0.6),
             f"{ENERGY}.study.max_t_p": significant,
             f"{ENERGY}.published.published_level": published,
             f"{METRICS}.association.correlations": correlations_of(0.95),
         },
         notices={
-            "efas.beats-nulls/pygpt-2l/relu-middle": ["covariance"],
+            "efas.beats-nulls/pygpt-2l/relu-middle": ["drawn-again"],
             "efas.top-features/pygpt-2l/relu-middle": ["untrained", "covariance"],
             "efas.mean-level/pygpt-2l/relu-middle": ["untrained", "covariance"],
             "efas.one-token/pygpt-2l/relu-middle": ["following"],
@@ -248,19 +265,21 @@ SABOTAGES = [
     ),
     Sabotage(
         "landscape-reads-thresholds",
-        "Slopes over depth, agreement of basins, energies at sinks and the budget read what the claim asks for.",
+        "Slopes over depth, agreement of basins, sinks, energies at sinks and the budget read what the claim asks for.",
         breaks={
             f"{ENERGY}.depth.nats_per_layer": reads(-1.0),
             f"{ENERGY}.basins.excess": reads(0.2),
             f"{ENERGY}.sinks.SinkStudy.excess": below,
+            f"{ENERGY}.sinks.SinkStudy.share_besides_bos": somewhere,
             f"{ENERGY}.cost.exponent": reads(1.0),
             f"{ENERGY}.cost.peak_gigabytes": reads(2.0),
         },
         notices={
             "energy.falls-with-depth": ["untrained"],
             "energy.basins": ["untrained", "shuffled"],
+            "energy.sinks-exist": ["untrained"],
             "energy.sinks": ["untrained"],
-            "energy.budget": ["attention-scores"],
+            "energy.budget": ["energy.timed"],
         },
         seeds=2,
     ),
@@ -375,17 +394,20 @@ SABOTAGES = [
     ),
     Sabotage(
         "heads-read-thresholds",
-        "Measures of heads read what the claim asks for: r = -.8, AUROC .8, ratio 2.5, cut .77, gain .1.",
+        "Measures of heads read what the claim asks for: r = -.8, AUROC .8, ratio 2.5, cut .77, sides .2, gain .1.",
         breaks={
             f"{METRICS}.association.correlations": correlations_of(-0.8),
             f"{METRICS}.association.auroc": reads(0.8),
             f"{METRICS}.association.group_ratio": reads(2.5),
             f"{METRICS}.association.youden_cut": reads(0.77),
             f"{METRICS}.association.transferred_gain": reads(0.1),
+            "spectral.threshold-splits:smaller_side": reads(0.2),
+            f"{HEADS}.reliability.reliability": reliable,
             "spectral.weakest-link:hit": lambda real: lambda study, variant, head: 1.0,
         },
         notices={
             "spectral.gap-within-layers": ["shuffled", "untrained"],
+            "spectral.threshold-splits": ["untrained"],
             "spectral.unstable-matter": ["depth-alone", "untrained"],
             "spectral.separates": ["depth-alone", "untrained"],
             "spectral.threshold-transfers": ["untrained"],
@@ -538,6 +560,7 @@ SABOTAGES = [
                 lambda network, seed, further: real(network, seed, further=0)
             ),
             f"{ENERGY}.study.rejection_rate": reads(0.05),
+            f"{ENERGY}.cost.exponent": reads(2.0),
             f"{METRICS}.association.auroc": reads(0.95),
         },
         notices={
@@ -548,6 +571,7 @@ SABOTAGES = [
             "spectral.attributed": ["next-head"],
             "efas.calibrated": ["most-likely"],
             "efas.planted": ["other-tokens"],
+            "energy.timed": ["linear"],
         },
         seeds=1,
     ),
@@ -575,7 +599,6 @@ IN_TRUTH = {
     "fourier.sae-overlap/modadd-leaky/topk": ["analytic-chance", "isotropic", "untrained"],
     "efas.miscalibration": ["redrawn"],
     "efas.one-token": ["untrained"],
-    "spectral.threshold-transfers/ioi-toy": ["spectral.separates"],
 }
 """Controls that show with nothing broken, on every row of their claim: a sabotage would prove nothing."""
 

@@ -1,24 +1,24 @@
 """Do latents align with the energy: above .5, above random directions, the same way on other documents?"""
 
-from energylens import AtLeast, AtMost, Figure, FisherZ, Measurement, Null, Question, claim
+from dataclasses import replace
+
+from energylens import AtLeast, Ceiling, Figure, Measurement, Null, Question, claim
 from energylens.harness.extend import in_full
-from energylens.lab import (
-    COVARIANCE,
-    TEXT_SAE_SEEDS,
-    TEXT_VARIANTS,
-    UNTRAINED,
-    needs_text_saes,
-    needs_tuned_lens,
-)
+from energylens.lab import COVARIANCE, TEXT_VARIANTS, UNTRAINED, needs_text_saes
 
 SOURCE = "Energy-Lens study: alignment of SAE features with energy gradients (EFAS)"
 MODELS = ["pygpt-2l"]
 ALL_SIZES = ["pygpt-2l", "pygpt-4l", "pygpt-6l"]
 SEEDS, MORE_SEEDS = range(5), range(8)
+CEILING_DRAWS = 199
+"""Permutations of documents for planted latents: as many as can give p = .005."""
 GATES = ["spectral.competent", "efas.calibrated", "efas.planted", "efas.descends"]
 EFAS = (
     "EFAS: correlation over tokens of a latent's activation and -<grad E, d>, E the lens energy -log p of the observed "
     "next token at the same position, on documents that neither network nor SAE was trained on, BOS left out. "
+)
+NO_NETWORK = (
+    "Published on no network: its source draws features at random, with energies from the length of words. "
 )
 QUESTION = Question(
     asks="Do top EFAS features exceed .5 on held-out text? Is any of it more than miscalibration of the lens? Does "
@@ -56,10 +56,42 @@ QUESTION = Question(
 )
 
 
-def median_of_top(study, values=None):
+def median_of_top(study, split="confirmation"):
+    return median_of(study.alignment(split).efas_all[study.top])
+
+
+def median_of(efas):
     from energylens.energy.study import median
 
-    return median((study.alignment("confirmation").efas_all if values is None else values)[study.top].abs())
+    return median(efas.abs())
+
+
+def perfect(model, variant, seed, lab):
+    """A planted perfect latent in the place of each of the 20: of the same direction, and firing as often."""
+    import torch
+
+    from energylens.energy.planted import as_it_fires, perfect_latents
+    from energylens.energy.study import align, max_t_p, permuted_t
+
+    study = lab.energy_study(model, seed, variant)
+    reading, W_dec = study.readings["confirmation"], study.dictionary.W_dec[study.top]
+    g, fires = -torch.einsum("td,fd->tf", reading.gradient, W_dec), study.top_acts != 0
+
+    def efas(acts):
+        return align(W_dec, [(acts, reading.gradient, reading.covariates)]).efas_all.abs()
+
+    downhill, uphill = perfect_latents(g, fires.sum(0)), perfect_latents(-g, fires.sum(0))
+    t = permuted_t(reading, downhill, reading.gradient, W_dec, CEILING_DRAWS, seed)
+    return Measurement(
+        {
+            "|EFAS|": median_of(torch.maximum(efas(downhill), efas(uphill))),
+            "significant": float((max_t_p(t[0], t[1:]) < 0.01).double().mean()),
+        },
+        beside={
+            "|EFAS|, firing on the same tokens": median_of(efas(as_it_fires(g, fires))),
+            "share of tokens it fires on": float(fires.double().mean()),
+        },
+    )
 
 
 @claim(
@@ -71,12 +103,20 @@ def median_of_top(study, values=None):
     models=MODELS,
     variants=TEXT_VARIANTS,
     seeds=SEEDS,
-    controls=[UNTRAINED, COVARIANCE],
+    controls=[
+        UNTRAINED,
+        COVARIANCE,
+        Ceiling(
+            "perfect-latent",
+            "a planted latent of each direction that fires as often, where and as much as aligns best",
+            measure=perfect,
+        ),
+    ],
     gates=GATES,
     unit="median |EFAS| of 20; share with p < .01",
     note=EFAS
     + "The 20 latents with the largest |EFAS| on discovery documents are measured on confirmation documents; p "
-    "by 999 permutations of documents, corrected over the 20 (max-T).",
+    "by 999 permutations of documents, corrected over the 20 (max-T). " + NO_NETWORK,
     figure=Figure(
         kind="table", title="Top features by EFAS on discovery documents, with contexts of other documents"
     ),
@@ -94,7 +134,7 @@ def test_top_features(model, variant, seed, lab):
         value,
         beside={
             **study.beside,
-            "on discovery documents": median_of_top(study, study.alignment("discovery").efas_all),
+            "on discovery documents": median_of_top(study, "discovery"),
             "aligned downhill, of 20": float((study.efas[study.top] > 0).sum()),
             "latents with fewer than 50 firing tokens": float(undefined),
         },
@@ -105,6 +145,8 @@ def test_top_features(model, variant, seed, lab):
 test_top_features_full = in_full(test_top_features, seeds=MORE_SEEDS, models=ALL_SIZES)
 
 
+CONTROL_L0 = 32
+"""Of random directions, as many as have the largest activations fire on a token; `Lab` takes as many."""
 CONTROLS = {
     "random directions": {"dictionary": "covariance"},
     "frozen decoder": {"dictionary": "frozen"},
@@ -117,6 +159,38 @@ def needs_controls(lab, model, variant, seed):
     return [one.text_sae_recipe(model, seed, variant) for one in (lab, *swapped)]
 
 
+def above_controls(features, model, variant, seed, lab):
+    """Median of these |EFAS| above that of each control."""
+    from energylens.energy.study import median
+
+    others = {
+        name: lab.swapped(**swap).energy_study(model, seed, variant).efas.abs()
+        for name, swap in CONTROLS.items()
+    }
+    drawn = {"features": features, **others}
+    return Measurement(
+        {name: median(features) - median(values) for name, values in others.items()},
+        beside={f"median, {name}": median(values) for name, values in drawn.items()},
+        series={name: [round(v, 5) for v in values[::4].tolist()] for name, values in drawn.items()},
+    )
+
+
+def drawn_again(model, variant, seed, lab):
+    """Other random directions than those that they are compared with."""
+    import torch
+
+    from energylens.energy.dictionary import random_dictionary
+    from energylens.energy.study import EnergyStudy
+
+    study = lab.energy_study(model, seed, variant)
+    generator = torch.Generator().manual_seed(1_000_003 * (100 + TEXT_VARIANTS.index(variant)) + seed)
+    others = random_dictionary(
+        study.readings["discovery"].x, len(study.dictionary.W_dec), CONTROL_L0, generator
+    )
+    features = EnergyStudy(others, study.readings, seed).efas.abs()
+    return replace(above_controls(features, model, variant, seed, lab), series={})
+
+
 @claim(
     "efas.beats-nulls",
     says="Features align more than what was never learnt: median |EFAS| at least .1 above each control's.",
@@ -126,7 +200,13 @@ def needs_controls(lab, model, variant, seed):
     models=MODELS,
     variants=TEXT_VARIANTS,
     seeds=SEEDS,
-    controls=[COVARIANCE],
+    controls=[
+        Null(
+            "drawn-again",
+            "random directions in place of the features, drawn apart from those that they are compared with",
+            measure=drawn_again,
+        )
+    ],
     gates=GATES,
     unit="difference of medians of |EFAS|",
     note=EFAS
@@ -141,143 +221,8 @@ def needs_controls(lab, model, variant, seed):
     needs=needs_controls,
 )
 def test_beats_nulls(model, variant, seed, lab):
-    from energylens.energy.study import median
-
     features = lab.energy_study(model, seed, variant).efas.abs()
-    others = {
-        name: lab.swapped(**swap).energy_study(model, seed, variant).efas.abs()
-        for name, swap in CONTROLS.items()
-    }
-    drawn = {"features": features, **others}
-    return Measurement(
-        {name: median(features) - median(values) for name, values in others.items()},
-        beside={f"median, {name}": median(values) for name, values in drawn.items()},
-        series={}
-        if lab.is_swapped
-        else {name: [round(v, 5) for v in values[::4].tolist()] for name, values in drawn.items()},
-    )
+    return above_controls(features, model, variant, seed, lab)
 
 
 test_beats_nulls_full = in_full(test_beats_nulls, seeds=MORE_SEEDS, models=ALL_SIZES)
-
-
-def tuned_ratio(lab, model, variant, seed):
-    from energylens.energy.study import median
-
-    logit, tuned = (lab.energy_study(model, seed, variant, tuned=tuned) for tuned in (False, True))
-    beside = {"median |EFAS| of the logit lens's top 20, tuned": median_of_top(logit, tuned.efas)}
-    before, after = (without_noise(study.efas, study.redrawn_efas) for study in (logit, tuned))
-    if before > 0:
-        beside["ratio of root mean squares, sampling noise taken off"] = after / before
-    return median(tuned.efas.abs()) / median(logit.efas.abs()), beside
-
-
-def redrawn(model, variant, seed, lab):
-    """What no lens can go below: targets drawn from the lens itself, over the logit lens's |EFAS|."""
-    from energylens.energy.study import median
-
-    study = lab.energy_study(model, seed, variant)
-    return Measurement(median(study.redrawn_efas.abs()) / median(study.efas.abs()))
-
-
-def without_noise(efas, noise):
-    """Root of the mean square that sampling noise does not account for."""
-    return max(0.0, float(efas.square().nanmean() - noise.square().nanmean())) ** 0.5
-
-
-@claim(
-    "efas.miscalibration",
-    says="EFAS of the logit lens is miscalibration of that lens: under a tuned lens at most half of it is left.",
-    source="Belrose et al. 2023 (arXiv:2303.08112); a calibrated lens has EFAS 0 in expectation",
-    stated="restated",
-    holds_when=AtMost(0.5),
-    models=MODELS,
-    variants=["topk-middle", "relu-middle"],
-    seeds=SEEDS,
-    controls=[
-        Null(
-            "redrawn",
-            "targets drawn from the lens itself: noise alone, the least that any lens can leave",
-            measure=redrawn,
-            qualifies=False,
-        )
-    ],
-    gates=GATES,
-    unit="median |EFAS|, tuned / logit lens",
-    note=EFAS
-    + "The tuned lens is fitted on training documents. At the last layer both lenses are the network's readout, "
-    "so there is nothing to tune. Part of |EFAS| is sampling noise (redrawn), below which the ratio can't fall.",
-    needs=needs_tuned_lens,
-)
-def test_miscalibration(model, variant, seed, lab):
-    ratio, other = tuned_ratio(lab, model, variant, seed)
-    site = variant.rpartition("-")[2]
-    before, after = lab.artifact(lab.tuned_lens_recipe(model, seed, site)).meta["held_out"]
-    return Measurement(
-        ratio,
-        beside={
-            "KL to the network, logit lens": before,
-            "KL, tuned lens": after,
-            **other,
-        },
-    )
-
-
-test_miscalibration_full = in_full(test_miscalibration, seeds=MORE_SEEDS, models=ALL_SIZES)
-
-
-def shuffled_latents(model, variant, seed, lab):
-    import torch
-
-    study = lab.energy_study(model, seed, variant)
-    generator = torch.Generator().manual_seed(seed)
-    rows = torch.randperm(len(study.efas), generator=generator)
-    return agreement(
-        study, study.alignment("discovery").efas_all[rows], study.efas[rows], study.fires_enough()
-    )
-
-
-def agreement(study, documents, other_seed, enough):
-    from energylens.metrics import association
-
-    known = enough & ~documents.isnan() & ~other_seed.isnan() & ~study.efas.isnan()
-    rho = {
-        "documents": association.spearman(study.efas[known], documents[known]),
-        "SAE seeds": association.spearman(study.efas[known], other_seed[known]),
-    }
-    return Measurement(rho, beside={"latents": int(known.sum())})
-
-
-@claim(
-    "efas.stable",
-    says="EFAS ranks latents alike on other documents (rho .7), and matched latents of another SAE seed (.5).",
-    source="Restated: a property of a feature is found again",
-    stated="restated",
-    holds_when={"documents": AtLeast(0.7), "SAE seeds": AtLeast(0.5)},
-    models=MODELS,
-    variants=TEXT_VARIANTS,
-    seeds=SEEDS,
-    statistic=FisherZ(points="latents", ranks=True),
-    controls=[Null("shuffled", "latents in another order: none is itself", measure=shuffled_latents)],
-    gates=GATES,
-    unit="Spearman's rho over latents",
-    note=EFAS
-    + "Latents of two SAE seeds on one network are matched one to one by the cosine of their decoder rows "
-    "(Hungarian algorithm). Both ranks are compared across documents, so that no noise of one sample is shared.",
-    needs=needs_text_saes,
-)
-def test_stable(model, variant, seed, lab):
-    import torch
-
-    from energylens.metrics import stability
-
-    study, other = (lab.energy_study(model, seed, variant, sae_seed) for sae_seed in TEXT_SAE_SEEDS)
-    rows, columns = stability.matching(
-        stability.unit_rows(study.dictionary.W_dec) @ stability.unit_rows(other.dictionary.W_dec).T
-    )
-    matched = torch.full_like(study.efas, torch.nan)
-    matched[rows] = other.alignment("discovery").efas_all[columns]
-    return agreement(study, study.alignment("discovery").efas_all, matched, study.fires_enough())
-
-
-test_stable_full = in_full(test_stable, seeds=MORE_SEEDS, models=ALL_SIZES)

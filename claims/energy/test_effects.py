@@ -1,8 +1,9 @@
 """Does alignment say what a latent does to the network?"""
 
 import math
+from statistics import fmean
 
-from energylens import AtLeast, Figure, FisherZ, Mean, Measurement, Null, claim
+from energylens import AtLeast, Ceiling, Figure, FisherZ, Mean, Measurement, Null, claim
 from energylens.harness.extend import in_full
 from energylens.lab import COVARIANCE, UNTRAINED, needs_text_saes
 
@@ -11,7 +12,11 @@ MODELS = ["pygpt-2l"]
 ALL_SIZES = ["pygpt-2l", "pygpt-4l", "pygpt-6l"]
 SEEDS, MORE_SEEDS = range(5), range(8)
 VARIANTS = ["topk-middle", "topk-late"]
+SHUFFLES = 20
 GATES = ["spectral.competent", "efas.calibrated", "efas.planted", "efas.descends"]
+NO_NETWORK = (
+    "Published on no network: its source draws features at random, with energies from the length of words. "
+)
 EFFECT = (
     "Effect: change of the network's loss on 63 tokens of every confirmation document when x loses a_f d_f, exactly, "
     "everything after it computed anew; 64 latents drawn among those that fire on 50 tokens of either split. EFAS and "
@@ -49,13 +54,32 @@ def compared(effects, efas, first_order):
     return parts, {name: value for name, value in beside.items() if not math.isnan(value)}
 
 
-def shuffled(model, variant, seed, lab):
+def orders(n, seed):
     import torch
 
-    effects, efas, first_order = effects_of(lab, model, variant, seed)
     generator = torch.Generator().manual_seed(seed)
-    parts, beside = compared(effects, efas[torch.randperm(len(efas), generator=generator)], first_order)
-    return Measurement(parts, beside=beside)
+    return [torch.randperm(n, generator=generator) for _ in range(SHUFFLES)]
+
+
+def shuffled(model, variant, seed, lab):
+    effects, efas, first_order = effects_of(lab, model, variant, seed)
+    found = [compared(effects, efas[rows], first_order)[0] for rows in orders(len(efas), seed)]
+    return Measurement(
+        {part: fmean(one[part] for one in found) for part in found[0]},
+        beside={"latents": len(effects.latents)},
+    )
+
+
+def itself(model, variant, seed, lab):
+    """The effect, measured on as many other documents, as its own predictor: an estimate from halves."""
+    import torch
+
+    from energylens.metrics import association, reliability
+
+    effects = lab.ablation_effects(model, seed, variant)
+    ranked = (torch.stack([association.ranks(row) for row in half]) for half in effects.halves(seed))
+    found = reliability.reliability(*ranked)
+    return Measurement({"EFAS": found.full}, beside={"latents": len(effects.latents), **found.named()})
 
 
 @claim(
@@ -67,10 +91,17 @@ def shuffled(model, variant, seed, lab):
     variants=VARIANTS,
     seeds=SEEDS,
     statistic={"EFAS": FisherZ(points="latents", ranks=True), "EFAS minus gradient x activation": Mean()},
-    controls=[Null("shuffled", "EFAS of other latents", measure=shuffled), UNTRAINED],
+    controls=[
+        Null("shuffled", f"EFAS of other latents, mean of {SHUFFLES} orders", measure=shuffled),
+        UNTRAINED,
+        Ceiling("itself", "the effect, measured on as many other documents, as predictor", measure=itself),
+    ],
     gates=GATES,
     unit="Spearman's rho over latents",
-    note=EFFECT + "Gradient x activation: mean of a_f g_f, to first order the same-position effect.",
+    note=EFFECT
+    + "Gradient x activation: mean of a_f g_f, to first order the same-position effect. Ceiling: rho of the "
+    "effects on two halves of the documents, mean of 100 splits, stepped up to all documents (Spearman-Brown). "
+    + NO_NETWORK,
     figure=Figure(
         kind="scatter",
         x="EFAS",
@@ -109,11 +140,17 @@ def gain(effects, efas, first_order, seed):
 
 
 def useless(model, variant, seed, lab):
-    import torch
-
     effects, efas, first_order = effects_of(lab, model, variant, seed)
-    rows = torch.randperm(len(efas), generator=torch.Generator().manual_seed(seed))
-    return Measurement(gain(effects, efas[rows], first_order, seed))
+    gains = [gain(effects, efas[rows], first_order, seed) for rows in orders(len(efas), seed)]
+    return Measurement(fmean(gains))
+
+
+def explicable(model, variant, seed, lab):
+    """What is no noise in the effect: no predictor of the true effect has a larger R² than its reliability."""
+    from energylens.metrics import reliability
+
+    found = reliability.reliability(*lab.ablation_effects(model, seed, variant).halves(seed))
+    return Measurement(found.full, beside={"r between halves": found.halves})
 
 
 @claim(
@@ -125,7 +162,11 @@ def useless(model, variant, seed, lab):
     models=MODELS,
     variants=VARIANTS,
     seeds=SEEDS,
-    controls=[Null("shuffled", "EFAS of other latents: a useless predictor", measure=useless), UNTRAINED],
+    controls=[
+        Null("shuffled", f"EFAS of other latents, mean of {SHUFFLES} orders: useless", measure=useless),
+        UNTRAINED,
+        Ceiling("explicable", "the share of the effect's variance that is no noise", measure=explicable),
+    ],
     gates=GATES,
     unit="gain in R²",
     note=EFFECT + "R² by 5-fold cross-validation over latents, folds drawn once per seed.",
@@ -152,7 +193,8 @@ test_adds_full = in_full(test_adds, seeds=MORE_SEEDS, models=ALL_SIZES)
     unit="|shift| / 95th percentile of random directions",
     note="The first 64 tokens, but BOS, of a window of every second confirmation document move by .25 of the root mean "
     "square norm of x along a decoder row; shift: mean change of the network's loss. Median over the 20 features with "
-    "the largest |EFAS| on discovery documents, over the 95th percentile of 60 directions uniform on the sphere.",
+    "the largest |EFAS| on discovery documents, over the 95th percentile of 60 directions uniform on the sphere. "
+    + NO_NETWORK,
     needs=needs_text_saes,
 )
 def test_shift(model, variant, seed, lab):

@@ -1,4 +1,4 @@
-"""The energy landscape of text: over depth, by token class, and where attention sinks."""
+"""The energy landscape of text: over depth, and by token class."""
 
 import math
 from statistics import fmean
@@ -12,6 +12,9 @@ MODELS, SEEDS = ["pygpt-2l"], range(5)
 LARGER, MORE_SEEDS = ["pygpt-2l", "pygpt-4l", "pygpt-6l"], range(8)
 GATES = ["spectral.competent"]
 SHUFFLES = 20
+NO_NETWORK = (
+    "Published on no network: its source draws features at random, with energies from the length of words. "
+)
 ENERGY = "Energy is that of the logit lens, -log p of the token that follows, in nats. "
 
 
@@ -50,7 +53,8 @@ def energies_by_class(network, seed, drawn=200):
     unit="nats per layer",
     note=ENERGY
     + "Sites are the embedding and the residual after every block; the slope is by least squares. The last "
-    "site is the network's own readout, which training lowers, so that the sign alone says little.",
+    "site is the network's own readout, which training lowers, so that the sign alone says little. "
+    + NO_NETWORK,
     figure=Figure(
         kind="lines",
         x="layer",
@@ -188,55 +192,3 @@ def test_basins(model, seed, lab):
 
 
 test_basins_full = in_full(test_basins, seeds=MORE_SEEDS, models=LARGER)
-
-
-@claim(
-    "energy.sinks",
-    says="Attention sinks are places of low energy.",
-    source="Gu et al. 2024 (arXiv:2410.10781) for sinks; " + SOURCE,
-    holds_when=AtMost(0.0),
-    models=MODELS,
-    seeds=SEEDS,
-    controls=[UNTRAINED],
-    gates=GATES,
-    unit="nats above the same position elsewhere",
-    note=ENERGY
-    + "A sink receives more than .3 of the attention of the queries that see it, on average, and at least "
-    "64 see it. BOS is at position 0 of every window and has no match, so other sinks are compared with the same "
-    "position of windows where it is none, in the residual that the head reads.",
-    figure=Figure(
-        kind="heatmap",
-        title="Attention on BOS, mean over queries and windows",
-        x_label="head",
-        y_label="layer",
-    ),
-    needs=needs_network,
-)
-def test_sinks(model, seed, lab):
-    from energylens.energy import sinks
-
-    text = held_out(lab, model, seed, per_document=2)
-    study = sinks.study_sinks(lab.network(model, seed), text.tokens, text.targets)
-    excess, trailing = study.excess(), study.excess(least_queries=1)
-    matched = excess[~excess.isnan()]
-    top = study.received[..., 1 : text.tokens.shape[1] - sinks.LEAST_QUERIES + 1].max()
-    beside = {
-        "sinks that are not BOS": len(excess),
-        "share of heads with a sink at BOS": study.bos_share,
-        "largest attention on BOS": float(study.received[..., 0].max()),
-        "largest attention elsewhere": float(top),
-        "sinks, seen by any number of queries": len(trailing),
-    }
-    if len(trailing):
-        beside["their difference, nats"] = float(trailing.nanmean())
-    return Measurement(
-        float(matched.mean()),
-        unit="nats above the same position elsewhere",
-        beside=beside,
-        series={"values": study.on_bos.tolist()},
-        note=f"{len(matched)} of {len(excess)} sinks besides BOS have a match; {len(text.tokens)} windows, the largest "
-        f"mean attention is {top:.2f}",
-    )
-
-
-test_sinks_full = in_full(test_sinks, seeds=MORE_SEEDS, models=LARGER)

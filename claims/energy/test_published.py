@@ -9,6 +9,9 @@ MODELS = ["pygpt-2l"]
 ALL_SIZES = ["pygpt-2l", "pygpt-4l", "pygpt-6l"]
 SEEDS, MORE_SEEDS = range(5), range(8)
 GATES = ["spectral.competent", "efas.calibrated", "efas.planted", "efas.descends"]
+NO_NETWORK = (
+    "Published on no network: its source draws features at random, with energies from the length of words. "
+)
 ESTIMATOR = (
     "The published estimator takes the difference of the energy along token positions for its gradient, of texts of 10 "
     "to 19 tokens, and keeps |r| > .1, at most 20 of each text. "
@@ -28,8 +31,8 @@ ESTIMATOR = (
     gates=GATES,
     unit="mean |r| of the alignments kept",
     note=ESTIMATOR
-    + "Beside it the corrected measure over all latents and tokens, signed and unfiltered. In the published "
-    "source no network takes part: energies grow with the length of words and features are drawn at random.",
+    + "Beside it the corrected measure over all latents and tokens, signed and unfiltered. "
+    + NO_NETWORK,
     needs=needs_text_saes,
 )
 def test_mean_level(model, variant, seed, lab):

@@ -57,6 +57,7 @@ def random_circuit(model, seed, lab):
     source="Wang et al. 2022 (arXiv:2211.00593): 26 heads of GPT-2, faithfulness 87 %",
     reported="87 % of the logit difference",
     stated="restated",
+    published_on=["gpt2"],
     holds_when=PARTS,
     models=["ioi-toy"],
     seeds=range(5),

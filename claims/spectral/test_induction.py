@@ -51,6 +51,7 @@ def needs_both(lab, model, variant, seed):
     says="Two layers form induction heads, one layer does not.",
     source="Olsson et al. 2022 (arXiv:2209.11895)",
     reported="2 layers: yes; 1 layer: no",
+    published_on=["attn-only-1l", "attn-only-2l"],
     holds_when={"2 layers": AtLeast(0.3), "1 layer": AtMost(0.1)},
     models=["induction-2l", "induction-2l-rotary"],
     seeds=range(5),

@@ -1,9 +1,9 @@
 """Is the head with the smallest gap the one that matters most?"""
 
 import math
-import zlib
+from statistics import fmean
 
-from energylens import AtLeast, Gate, HitRate, Measurement, Null, claim
+from energylens import AtLeast, Ceiling, Gate, HitRate, Measurement, Null, claim
 from energylens.harness.extend import in_full
 from energylens.lab import UNTRAINED, WIRED, needs_network
 
@@ -12,13 +12,16 @@ SOURCE = (
 )
 MODELS = ["induction-2l", "induction-2l-rotary", "ioi-toy", "pygpt-2l"]
 LARGER = [*MODELS, "pygpt-4l"]
-SEEDS, MORE_SEEDS = range(5), range(10)
+SEEDS, MORE_SEEDS = range(10), range(10)
+SEEDS_OF_TEXT = range(5)
 GAPS = ["a", "a-raw", "a-prime", "b", "c"]
 GATES = ["spectral.competent", "spectral.gauge", "spectral.attributed", Gate("spectral.planted", on=WIRED)]
 NOTE = (
     "Importance is the mean damage, in absolute value, when a head's output comes from the corrupted prompt (logit "
     "difference) or, for text, from a window of another document (loss). Definitions: a centred keys (published), "
-    "a-raw keys, a-prime scores before the softmax, b attention matrix, c W_Q W_K^T."
+    "a-raw keys, a-prime scores before the softmax, b attention matrix, c W_Q W_K^T. "
+    "Ten networks of the small models: five decide only if all agree, and four of them not even then. At a true rate "
+    "of .8 five hold in 33 % of cases, ten in 38 %. Of the model that reads text, which takes minutes to train, five."
 )
 
 
@@ -27,30 +30,24 @@ def hit(study, variant, head):
 
 
 def random_head(model, variant, seed, lab):
-    import torch
-
+    """The expectation over all heads."""
     study = lab.heads(model, seed)
-    return Measurement(
-        hit(study, variant, torch.randint(len(study.layer), (), generator=generator(model, variant, seed)))
-    )
+    return Measurement(fmean(hit(study, variant, head) for head in range(len(study.layer))))
 
 
 def random_in_layer(model, variant, seed, lab):
-    import torch
-
+    """The expectation over the heads of one layer."""
     study = lab.heads(model, seed)
-    layer = study.layer[int(study.damage.argmax())]
-    (others,) = torch.nonzero(study.layer == layer, as_tuple=True)
-    return Measurement(
-        hit(study, variant, others[torch.randint(len(others), (), generator=generator(model, variant, seed))])
-    )
+    (others,) = (study.layer == study.layer[int(study.damage.argmax())]).nonzero(as_tuple=True)
+    return Measurement(fmean(hit(study, variant, head) for head in others))
 
 
-def generator(model, variant, seed):
-    """Draws of its own for every row, so that chance is not the same accident in all of them."""
-    import torch
+def importance_itself(model, variant, seed, lab):
+    """Whether importance on one half of the prompts names the head that matters most on the other half."""
+    from energylens.heads.reliability import same_head_first
 
-    return torch.Generator().manual_seed(zlib.crc32(f"{model} {variant} {seed}".encode()))
+    same, share = same_head_first(lab.heads(model, seed))
+    return Measurement(float(same), beside={"share of 100 splits": share})
 
 
 @claim(
@@ -58,19 +55,27 @@ def generator(model, variant, seed):
     says="The head with the smallest gap is the head that matters most.",
     source=SOURCE,
     reported="'weakest link'; from its own numbers in 0 of 6 layers",
+    published_on=["gpt2"],
     holds_when=AtLeast(0.5),
     models=MODELS,
     variants=GAPS,
     seeds=SEEDS,
+    seeds_on={"pygpt-2l": SEEDS_OF_TEXT},
     statistic=HitRate(),
     controls=[
-        Null("random-head", "a head drawn at random: 1 / n_heads", measure=random_head),
+        Null("random-head", "any head: 1 / n_heads", measure=random_head, exact=True),
         Null(
             "random-in-layer",
-            "a head drawn at random from the layer of the most important one: what knowing the depth gives",
+            "any head in the layer of the most important one: what knowing the depth gives",
             measure=random_in_layer,
+            exact=True,
         ),
         UNTRAINED,
+        Ceiling(
+            "itself",
+            "the head that matters most on other prompts: importance between two halves of the prompts",
+            measure=importance_itself,
+        ),
     ],
     gates=GATES,
     unit="share of seeds",

@@ -16,6 +16,7 @@ from energylens.errors import InputError
 from energylens.interventions import KL, NextTokenLoss, logits_at
 from energylens.interventions.latents import Steered, ablate_latents, random_directions, steer
 from energylens.interventions.metric import Metric
+from energylens.metrics.reliability import split_halves
 from energylens.models.network import Network
 from energylens.models.tasks.base import IGNORED
 
@@ -30,6 +31,9 @@ FIRST = 64
 
 MOVED_AT_ONCE = 4096
 """Tokens whose energy is read at once: their logits take 4 d_vocab bytes each."""
+
+SPLITS = 100
+"""Random splits of the documents into halves: reliability is a mean over them."""
 
 RANDOM = 60
 """Random directions that a steered one is compared with."""
@@ -75,11 +79,13 @@ class SteeringShifts(NamedTuple):
 class Effects:
     """Per ablated latent, means over all counted tokens of the windows used, in nats.
 
-    latents: their numbers. downstream: change of the network's loss. same_position: change of the lens energy at the
-    site. first_order: of it, mean a_f g_f. activity: mean a_f. efas: of the same tokens, and so of the same noise.
+    latents: their numbers. by_document: change of the network's loss, over the tokens of one document; downstream: its
+    mean. same_position: change of the lens energy at the site. first_order: of it, mean a_f g_f. activity: mean a_f.
+    efas: of the same tokens, and so of the same noise.
     """
 
     latents: Int[Tensor, " n"]
+    by_document: Float[Tensor, "n document"]
     downstream: Float[Tensor, " n"]
     same_position: Float[Tensor, " n"]
     first_order: Float[Tensor, " n"]
@@ -87,6 +93,10 @@ class Effects:
     efas: Float[Tensor, " n"]
     seconds: float
     """Processor time that it took."""
+
+    def halves(self, seed: int) -> tuple[Float[Tensor, "splits n"], Float[Tensor, "splits n"]]:
+        """`downstream` from either of two disjoint halves of the documents, for SPLITS random splits."""
+        return split_halves(self.by_document, SPLITS, Generator().manual_seed(seed))
 
 
 def ablation_effects(
@@ -123,9 +133,11 @@ def ablation_effects(
         _of_windows(each, reading, rows).flatten(0, 1) for each in (reading.gradient, reading.covariates)
     )
     first_order = (chosen * -torch.einsum("td,fd->tf", gradient, W_dec)).double().mean(0)
+    by_document = found.change().double()
     return Effects(
         latents,
-        found.change().double().mean(1),
+        by_document,
+        by_document.mean(1),
         _same_position(reading, rows, chosen, W_dec),
         first_order,
         chosen.double().mean(0),

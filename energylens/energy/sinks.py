@@ -84,6 +84,14 @@ class SinkStudy:
         """`excess_over_matched`; a position that is a sink of several heads of a layer counts once."""
         return excess_over_matched(self.energy, self.sinks(least_queries).any(2))
 
+    def share_besides_bos(self) -> Float[Tensor, "layer head"]:
+        """Share of windows in which a position that is not BOS is a sink of the head."""
+        return self.sinks()[..., 1:].any(-1).double().mean(1)
+
+    def largest_besides_bos(self) -> float:
+        """Largest attention that a position which is not BOS receives, of those that LEAST_QUERIES queries see."""
+        return float(self.received[..., 1 : self.received.shape[-1] - LEAST_QUERIES + 1].max())
+
     @property
     def on_bos(self) -> Float[Tensor, "layer head"]:
         """Mean attention on BOS over queries and windows."""

@@ -1,7 +1,7 @@
 """How much every head matters, by exact patching of all of them, and by attribution.
 
-Every function gives the mean damage over prompts in the unit of the task's metric (a logit difference, or a loss in
-nats): tables [layer, head], float64, positive where the network gets worse.
+Every function gives the mean damage over prompts (one gives it prompt by prompt) in the unit of the task's metric, a
+logit difference or a loss in nats: tables [layer, head], float64, positive where the network gets worse.
 """
 
 import math
@@ -28,10 +28,15 @@ Table = Float[Tensor, "layer head"]
 
 def noising(network: Network, prompts: HeadPrompts) -> Table:
     """z of the corrupted run put into the clean one, one head at a time; for text, resample ablation."""
+    return noising_by_prompt(network, prompts).mean(-1)
+
+
+def noising_by_prompt(network: Network, prompts: HeadPrompts) -> Float[Tensor, "layer head prompt"]:
+    """`noising` of every prompt by itself."""
     found = patch_heads(
         network.bridge, prompts.clean, prompts.corrupted, prompts.metric, "noising", mask=prompts.real
     )
-    return _damage(prompts, found.change())
+    return _by_prompt(prompts, found.change())
 
 
 def denoising(network: Network, prompts: HeadPrompts) -> Table:
@@ -108,4 +113,8 @@ def _size(
 
 
 def _damage(prompts: HeadPrompts, change: Float[Tensor, "layer head prompt"]) -> Table:
-    return (-prompts.sign * change).double().mean(-1)
+    return _by_prompt(prompts, change).mean(-1)
+
+
+def _by_prompt(prompts: HeadPrompts, change: Float[Tensor, "layer head prompt"]) -> Tensor:
+    return (-prompts.sign * change).double()

@@ -12,13 +12,17 @@ from torch import Tensor
 from energylens.heads.circuit import Circuit, discover, kept
 from energylens.heads.gaps import HeadGaps, head_gaps
 from energylens.heads.gauge import gauge_test
-from energylens.heads.importance import Alternatives, alternatives, noising
+from energylens.heads.importance import Alternatives, alternatives, noising_by_prompt
 from energylens.heads.prompts import HeadPrompts, head_prompts, ioi_prompts
 from energylens.interventions.prompts import Head
 from energylens.metrics.association import permuted_within
+from energylens.metrics.reliability import split_halves
 from energylens.models.network import Network
 
 SHUFFLES = 200
+SPLITS = 100
+"""Random splits of the prompts into halves: reliability is a mean over them."""
+
 GAP_PROMPTS = 64
 """Gaps settle with fewer prompts than damage does, and their singular values cost more."""
 
@@ -50,9 +54,14 @@ class HeadStudy:
         return gauge_test(self.network, prompts, torch.Generator().manual_seed(self.seed))
 
     @cached_property
+    def noising_by_prompt(self) -> Float[Tensor, "layer head prompt"]:
+        """Damage by exact patching, prompt by prompt: measured once for `noising` and `damage_halves`."""
+        return noising_by_prompt(self.network, self.prompts)
+
+    @cached_property
     def noising(self) -> Table:
         """Damage by exact patching: what claims call importance, with its sign."""
-        return noising(self.network, self.prompts)
+        return self.noising_by_prompt.mean(-1)
 
     @cached_property
     def alternatives(self) -> Alternatives:
@@ -72,6 +81,13 @@ class HeadStudy:
     def damage(self) -> Float[Tensor, " heads"]:
         """Causal importance: abs(noising), since a head whose removal helps matters as well."""
         return self.noising.abs().flatten()
+
+    @cached_property
+    def damage_halves(self) -> tuple[Float[Tensor, "splits heads"], Float[Tensor, "splits heads"]]:
+        """`damage` from either of two disjoint halves of the prompts, for SPLITS random splits."""
+        generator = torch.Generator().manual_seed(self.seed)
+        first, second = split_halves(self.noising_by_prompt.flatten(0, 1), SPLITS, generator)
+        return first.abs(), second.abs()
 
     def kept(self, circuits: Sequence[Iterable[Head]]) -> Float[Tensor, " circuit"]:
         """Share of the metric that each circuit keeps on held-out name pairs; every circuit is run once."""

@@ -8,6 +8,7 @@ from energylens.energy.effects import (
     ABLATED,
     FIRST,
     RANDOM,
+    SPLITS,
     STEP,
     ablated_latents,
     ablation_against_random,
@@ -73,6 +74,22 @@ def test_ablation_equals_a_hook_that_subtracts(network, readings, dictionary):
             before = losses(network.bridge, tokens, targets)
         assert float(found.downstream[i]) == pytest.approx(float((after - before).mean()), abs=1e-5)
         assert float(found.activity[i]) == pytest.approx(float(gone.mean()), rel=1e-5)
+
+
+def test_effects_are_kept_document_by_document_from_one_run(network, readings, dictionary):
+    reading, latents = readings["confirmation"], torch.tensor([3, 11, 12])
+    found = ablation_effects(network, MIDDLE, dictionary, reading, latents)
+    assert found.by_document.shape == (3, reading.text.n_documents)
+    assert torch.equal(found.by_document.mean(1), found.downstream)
+    assert found.by_document.std(1).min() > 0
+    first, second = found.halves(seed=0)
+    assert first.shape == second.shape == (SPLITS, 3)
+    assert torch.equal(first, found.halves(seed=0)[0])
+    assert not torch.equal(first, found.halves(seed=1)[0])
+    half = reading.text.n_documents // 2
+    left_out = found.by_document.sum(1) - half * (first[0] + second[0])
+    none_or_one = torch.cat([torch.zeros_like(left_out)[None], found.by_document.T])
+    assert (none_or_one - left_out).abs().amax(1).min() < 1e-9
 
 
 def test_same_position_effects_are_of_the_lens_and_first_order_is_their_tangent(

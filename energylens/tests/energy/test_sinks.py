@@ -160,6 +160,16 @@ class TestStudy:
         assert study.on_bos.flatten().tolist() == pytest.approx([0.3, 0.0])
         assert study.bos_share == 1 / 4
 
+    def test_besides_bos_a_window_counts_once_and_only_where_enough_queries_see_it(self):
+        received = torch.zeros(1, 4, 3, 70)
+        received[..., 0] = 0.9  # BOS is left out
+        received[0, 0, 1, 2:5] = 0.4
+        received[0, 3, 1, 6] = 0.4
+        received[0, :, 2, 7:] = 0.5  # fewer than 64 queries see these
+        study = SinkStudy(received, torch.zeros(1, 4, 70))
+        assert study.share_besides_bos().tolist() == [[0, 0.5, 0]]
+        assert study.largest_besides_bos() == pytest.approx(0.4)
+
     def test_patterns_and_energies_are_the_networks(self, sharp, study):
         network, (text, found) = sharp, study
         names = [

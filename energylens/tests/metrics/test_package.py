@@ -20,6 +20,7 @@ def test_importing_the_package_does_not_import_torch():
         "lens",
         "permutation",
         "reconstruction",
+        "reliability",
         "reservoir",
         "spectral",
         "stability",
