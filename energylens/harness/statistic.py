@@ -186,6 +186,10 @@ class Pairs:
                 pairs[i, j] = pairs[j, i] = float(self.of(measurements[i].arrays, measurements[j].arrays))
         return Summary(jackknife_pairs(pairs), pairs, on_scale=pairs)
 
+    def reaches(self, region: Region, n: int) -> Reach:
+        """Both from three seeds on: two make one pair, which has no spread."""
+        return by_interval(region, n, fewest=3)
+
 
 def _mean_of(values: Sequence[float]) -> Summary:
     import numpy as np
@@ -193,10 +197,6 @@ def _mean_of(values: Sequence[float]) -> Summary:
     from energylens.stats import t_interval
 
     return Summary(t_interval(values), on_scale=np.array(values))
-
-    def reaches(self, region: Region, n: int) -> Reach:
-        """Both from three seeds on: two make one pair, which has no spread."""
-        return by_interval(region, n, fewest=3)
 
 
 def _values(part: str, measurements: Sequence[Measurement]) -> list[float]:
