@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from energylens.errors import EnergylensError
+from energylens.models.muon import Float32Muon
 from energylens.models.recipe import SNAPSHOTS, Muon, TrainNetwork
 from energylens.models.tasks.base import Task
 from energylens.models.threads import torch_threads
@@ -96,13 +97,11 @@ def _optimisers(
     }
     found: list[torch.optim.Optimizer] = []
     if isinstance(chosen, Muon):
+        blocks = [named.pop(name) for name in sorted(matrices)]
         found.append(
-            torch.optim.Muon(
-                [named.pop(name) for name in sorted(matrices)],
-                lr=chosen.lr,
-                momentum=chosen.momentum,
-                weight_decay=0.0,
-            )
+            torch.optim.Muon(blocks, lr=chosen.lr, momentum=chosen.momentum, weight_decay=0.0)
+            if recipe.autocast == "bf16"
+            else Float32Muon(blocks, chosen.lr, chosen.momentum)
         )
     found.append(
         torch.optim.AdamW(
