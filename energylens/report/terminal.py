@@ -88,8 +88,14 @@ def _cells(line: Line) -> list[tuple[str, str]]:
         (clean(line.verdict.partition(", as published")[0]), _style(line)),
         (line.estimate, ""),
         (clean(line.region), ""),
-        (clean(line.chance.partition(" ")[0]), "bright_black"),
+        (_chance(line), "bright_black"),
     ]
+
+
+def _chance(line: Line) -> str:
+    """The null's estimate, and whether the claim is no better; the report has the differences."""
+    estimate, _, told = line.chance.partition(" ")
+    return clean(estimate + (", no better" if "), no better" in told else ""))
 
 
 def _style(line: Line) -> str:
