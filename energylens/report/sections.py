@@ -66,20 +66,12 @@ def nulls_table(entry: Entry) -> Md | None:
     """Every null of every verdict, judged by the claim's own rule, and how much better than it the claim is."""
     rows = [
         [place(verdict), null["name"], _part_name(entry, part["part"]), interval(part), part["region"],
-         bold(part["word"]), chance_text(against(null, part["part"])), null["why"], "" if null["qualifies"] else "printed beside, no chance level"]
+         bold(part["word"]), chance_text(against(null, part["part"])), null["why"],
+         "" if null["qualifies"] else "printed beside, no chance level"]
         for verdict in entry.verdicts for null in verdict["nulls"] for part in null["parts"]
     ]  # fmt: skip
-    headers = [
-        "model",
-        "null",
-        "part",
-        "estimate [90 %]",
-        "region",
-        "the null itself",
-        "the claim is",
-        "rules out",
-        "role",
-    ]
+    headers = ["model", "null", "part", "estimate [90 %]", "region", "the null itself", "the claim is"]
+    headers += ["rules out", "role"]
     return table(headers, rows) if rows else None
 
 

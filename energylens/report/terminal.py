@@ -95,7 +95,8 @@ def _cells(line: Line) -> list[tuple[str, str]]:
 def _chance(line: Line) -> str:
     """The null's estimate, and whether the claim is no better; the report has the differences."""
     estimate, _, told = line.chance.partition(" ")
-    return clean(estimate + (", no better" if "), no better" in told else ""))
+    _, worse, where = told.partition("), no better")
+    return clean(f"{estimate}, no better{where}" if worse else estimate)
 
 
 def _style(line: Line) -> str:

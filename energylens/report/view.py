@@ -106,12 +106,12 @@ def rows_of(entry: Entry) -> Iterator[tuple[JSON, str, JSON | None]]:
 def chance(verdict: JSON, name: str) -> tuple[str, JSON] | None:
     """The qualifying null that comes closest to the claim in this part: its name and estimate.
 
-    One that the claim is no better than comes before all others. Closest to satisfying the region: the largest for a lower bound, the smallest for an upper bound, the
-    nearest to the middle for a region with two ends.
+    One that the claim is no better than comes before all others. Closest to satisfying the region: the largest for a
+    lower bound, the smallest for an upper bound, the nearest to the middle for a region with two ends.
     """
     found = [(null, part_of(null["parts"], name)) for null in verdict["nulls"] if null["qualifies"]]
     defined = [(null, part) for null, part in found if part and not math.isnan(float(part["estimate"]))]
-    null, part = min(defined, key=lambda pair: _nearness(*pair, name), default=(None, None))
+    null, part = min(defined, key=lambda pair: _nearness(pair[0], pair[1], name), default=(None, None))
     return (null["name"], part) if null and part else None
 
 
