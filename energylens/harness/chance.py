@@ -5,8 +5,8 @@ whether there is anything to find. That the difference lies above 0 does.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 from energylens.harness.claim import Claim
 from energylens.harness.control import Null
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from energylens.stats import Interval
+
+Gain: TypeAlias = "Callable[[np.ndarray, np.ndarray], np.ndarray]"
+"""(claim, null) -> how much better the claim is."""
 
 
 def judge_null(claim: Claim, null: Null, by_seed: Measured, judged: Mapping[str, Judged]) -> NullResult:
@@ -59,12 +62,12 @@ def compare(region: Region, ours: Judged, theirs: Judged, exact: bool = False) -
         reason = f"{told}; the statistic has no scale for differences"
         return ChanceResult(part, nan, nan, nan, not reached, reason=reason)
     scale, x = ours.summary.interval.scale, _taken(ours, theirs.seeds)
-    ends = _ends(region, ours.summary.interval)
+    gain = _gain_for(region, ours.summary.interval)
     if ours.summary.interval.hits is not None and exact:
-        estimate, low, high = _rate_gain(x, theirs.summary.interval.estimate, *ends)
+        estimate, low, high = _rate_gain(x, theirs.summary.interval.estimate, region, gain)
         return ChanceResult(part, estimate, low, high, low > 0, scale)
     y = theirs.summary.on_scale
-    found = _interval_of(_gain(*_alike(x, y), *ends))
+    found = _interval_of(gain(*_alike(x, y)))
     numbers = (found.estimate, found.low, found.high)
     if math.isinf(found.se):
         return ChanceResult(part, *numbers, None, scale, "too few seeds to compare")
@@ -93,14 +96,6 @@ def _taken(judged: Judged, seeds: Sequence[int]) -> "np.ndarray":
     return values[places] if values.ndim == 1 else values[np.ix_(places, places)]
 
 
-def _ends(region: Region, interval: "Interval") -> tuple[float, float]:
-    """The region's ends on the scale; an infinite end is none and stays infinite."""
-    from energylens.stats.scale import scaled
-
-    low, high = (scaled(interval, end)[0] if math.isfinite(end) else end for end in (region.low, region.high))
-    return low, high
-
-
 def _alike(x: "np.ndarray", y: "np.ndarray") -> tuple["np.ndarray", "np.ndarray"]:
     """Both as they are, or, where one is given by pairs and the other by seed, both by pairs."""
     if x.ndim == y.ndim:
@@ -108,16 +103,22 @@ def _alike(x: "np.ndarray", y: "np.ndarray") -> tuple["np.ndarray", "np.ndarray"
     return tuple(each if each.ndim == 2 else (each[:, None] + each) / 2 for each in (x, y))  # type: ignore[return-value]
 
 
-def _gain(x: "np.ndarray", y: "np.ndarray", low: float, high: float) -> "np.ndarray":
-    """x - y where more is better, y - x where less is; with two ends, how much farther outside y lies."""
+def _gain_for(region: Region, interval: "Interval") -> Gain:
+    """x - y where more is better, y - x where less is; with two ends, how much farther outside y lies than x."""
     import numpy as np
 
-    if math.isinf(high):
-        return x - y
-    if math.isinf(low):
-        return y - x
-    ours, theirs = (np.maximum(0.0, np.maximum(low - each, each - high)) for each in (x, y))
-    return theirs - ours
+    from energylens.stats.scale import scaled
+
+    if math.isinf(region.high):
+        return lambda x, y: x - y
+    if math.isinf(region.low):
+        return lambda x, y: y - x
+    low, high = scaled(interval, region.low, region.high)
+
+    def outside(x: "np.ndarray") -> "np.ndarray":
+        return np.maximum(0.0, np.maximum(low - x, x - high))
+
+    return lambda x, y: outside(y) - outside(x)
 
 
 def _interval_of(differences: "np.ndarray") -> "Interval":
@@ -126,7 +127,7 @@ def _interval_of(differences: "np.ndarray") -> "Interval":
     return t_interval(differences) if differences.ndim == 1 else jackknife_pairs(differences)
 
 
-def _rate_gain(hits: "np.ndarray", expected: float, low: float, high: float) -> tuple[float, float, float]:
+def _rate_gain(hits: "np.ndarray", expected: float, region: Region, gain: Gain) -> tuple[float, float, float]:
     """Gain of the rate over an exact one: of its estimate, and the least and largest over its Clopper-Pearson interval.
 
     Distance from a region is convex in the rate: the least gain lies at an end, the largest there or inside the region.
@@ -136,8 +137,7 @@ def _rate_gain(hits: "np.ndarray", expected: float, low: float, high: float) -> 
     from energylens.stats import clopper_pearson
 
     rate = clopper_pearson(int(hits.sum()), hits.size)
-    nearest = min(max(rate.estimate, low), high)
-    inner = min(max(nearest, rate.low), rate.high)
+    inner = min(max(region.low, rate.low), rate.high)
     tried = np.array([rate.estimate, rate.low, rate.high, inner])
-    gains = _gain(tried, np.full(4, expected), low, high)
+    gains = gain(tried, np.full(4, expected))
     return float(gains[0]), float(gains.min()), float(gains.max())

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from energylens.report.chance import chance_cell, compared, short_text
 from energylens.report.lines import estimate_text
 from energylens.report.text import DASH, Md, bold, markdown, rounded, table
 from energylens.report.view import JSON, Entry, chance, part_of
@@ -47,13 +48,12 @@ def _rows(entry: Entry) -> list[tuple[str, str, list[JSON]]]:
 
 
 def _columns(entry: Entry, verdict: JSON, name: str) -> list[Any]:
-    part, null = part_of(verdict["parts"], name), chance(verdict, name)
-    by_chance = f"{rounded(null[1])} ({null[0]})" if null else ""
+    part = part_of(verdict["parts"], name)
     return [
         bold(_word(entry, verdict, part)),
         estimate_text(entry, part),
         entry.claim["regions"][name]["text"],
-        by_chance,
+        chance_cell(verdict, name),
     ]
 
 
@@ -64,7 +64,8 @@ def _cell(entry: Entry, verdict: JSON | None, name: str) -> Md:
     part, null = part_of(verdict["parts"], name), chance(verdict, name)
     told = [markdown(estimate_text(entry, part)), bold(_word(entry, verdict, part).lower())]
     if null:
-        told.append(markdown(f"chance {rounded(null[1])}"))
+        better = short_text(compared(verdict, null[0], name))
+        told.append(markdown(f"chance {rounded(null[1])}" + (f", {better}" if better else "")))
     return Md("<br>".join(told))
 
 

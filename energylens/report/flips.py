@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from energylens.report.text import Md, number, table
-from energylens.report.view import JSON, Entry, cases_at, place, rows_of
+from energylens.report.view import JSON, Entry, cases_at, judged_seeds, part_of, place, rows_of
 from energylens.stats import MOST_FLIPPED, sign_flip_p, smallest_sign_flip_p
 
 ENOUGH = 8
@@ -37,7 +37,8 @@ def flips_table(entry: Entry) -> Md | None:
 
 def _values(entry: Entry, verdict: JSON, name: str) -> Sequence[float]:
     """The part's value of every judged seed; empty where it has none, as for statistics over pairs of seeds."""
-    cases = [case for case in cases_at(entry, verdict) if case["seed"] not in verdict["excluded"]]
+    judged = judged_seeds(verdict, part_of(verdict["parts"], name))
+    cases = [case for case in cases_at(entry, verdict) if case["seed"] in judged]
     found = [float(case["value"][name]) for case in cases if name in case.get("value", {})]
     return found if len(found) == len(cases) else ()
 

@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from energylens.report.chance import against, ceilings_of, short_text
 from energylens.report.heatmap import HEATMAP_HEIGHT, draw_heatmaps, heatmaps
 from energylens.report.lines import estimate_text, estimates_span
-from energylens.report.strips import NULL, PUBLISHED, Mark, Strip, draw_strips
+from energylens.report.strips import CEILING, NULL, PUBLISHED, Mark, Strip, draw_strips
 from energylens.report.style import AS_IT_MUST
 from energylens.report.text import clean, interval
 from energylens.report.view import JSON, Entry, cases_at, part_of, place
@@ -88,7 +89,11 @@ def _claim_marks(entry: Entry, name: str) -> Iterator[Mark]:
         yield _mark(entry, verdict, name, dots=_dots(entry, verdict, name))
         for null in verdict["nulls"]:
             role = "null" if null["qualifies"] else "beside"
-            yield from _minor(f"{role}: {null['name']}", NULL, part_of(null["parts"], name))
+            told = f"claim {better}" if (better := short_text(against(null, name))) else ""
+            yield from _minor(f"{role}: {null['name']}", NULL, part_of(null["parts"], name), told)
+        for ceiling, part in ceilings_of(verdict, name):
+            reach = "out of reach" if name in ceiling["out_of_reach"] else "within reach"
+            yield from _minor(f"ceiling: {ceiling['name']}", CEILING, part, reach)
         yield from _minor("as published", PUBLISHED, part_of(verdict["as_published"], name))
 
 
@@ -112,9 +117,10 @@ def _short_verdict(verdict: JSON) -> str:
     return clean(", ".join([verdict["word"], *told]))
 
 
-def _minor(label: str, kind: str, part: JSON | None) -> Iterator[Mark]:
+def _minor(label: str, kind: str, part: JSON | None, told: str = "") -> Iterator[Mark]:
+    """A row beside a claim; `told` stands in place of the word that it would have by itself."""
     if part:
-        yield Mark(clean(label), kind, *_ends(part), numbers=interval(part), verdict=part["word"])
+        yield Mark(clean(label), kind, *_ends(part), numbers=interval(part), verdict=told or part["word"])
 
 
 def _ends(part: JSON) -> tuple[float, float, float]:

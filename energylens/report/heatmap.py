@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from energylens.report.style import WIDTH, shorten
 from energylens.report.text import clean
-from energylens.report.view import JSON, Entry, chance, place, rows_of
+from energylens.report.view import JSON, Entry, chance, judged_seeds, place, rows_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,7 +40,7 @@ def heatmaps(entry: Entry) -> list[Heatmap]:
     for verdict, name, part in rows_of(entry):
         if part and part["pairs"]:
             title = ", ".join([place(verdict)] + ([name] if len(entry.parts) > 1 else []))
-            seeds = [str(seed) for seed in verdict["seeds"] if seed not in verdict["excluded"]]
+            seeds = [str(seed) for seed in judged_seeds(verdict, part)]
             values = [[float(x) for x in row] for row in part["pairs"]]
             found.append(Heatmap(clean(title), seeds, values, _landmarks(verdict, name, part)))
     return found[:_MOST]

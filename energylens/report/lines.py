@@ -4,7 +4,8 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from energylens.report.text import DASH, interval, number, rounded, span
+from energylens.report.chance import chance_cell, no_better
+from energylens.report.text import DASH, interval, number, span
 from energylens.report.view import JSON, Entry, chance, part_of, place
 from energylens.report.words import counted, outcome, seeds_text, verdict_text, why
 
@@ -79,13 +80,12 @@ def _part_line(entry: Entry, verdict: JSON, name: str) -> Line:
 
 
 def _with_numbers(line: Line, entry: Entry, verdict: JSON, name: str) -> Line:
-    null = chance(verdict, name)
     published = part_of(verdict["as_published"], name)
     return replace(
         line,
         estimate=estimate_text(entry, part_of(verdict["parts"], name)),
         region=entry.claim["regions"][name]["text"],
-        chance=f"{rounded(null[1])} ({null[0]})" if null else "",
+        chance=chance_cell(verdict, name),
         published=interval(published) if published else "",
     )
 
@@ -137,11 +137,13 @@ def _with_ranges(line: Line, entry: Entry, verdicts: Sequence[JSON], name: str) 
     nulls = [null for verdict in verdicts if (null := chance(verdict, name))]
     names = list(dict.fromkeys(null for null, _ in nulls))
     by_chance = estimates_span([part for _, part in nulls])
+    worse = no_better(verdicts, name)
+    told = f", no better in {worse} of {len(verdicts)}" if worse else ""
     return replace(
         line,
         estimate=estimates_span([part_of(verdict["parts"], name) for verdict in verdicts]) or DASH,
         region=entry.claim["regions"][name]["text"],
-        chance=f"{by_chance} ({', '.join(names)})" if by_chance else "",
+        chance=f"{by_chance} ({', '.join(names)}){told}" if by_chance else "",
         published=estimates_span([part_of(verdict["as_published"], name) for verdict in verdicts]),
     )
 

@@ -9,7 +9,7 @@ from energylens.report.tally import tally
 from energylens.report.view import JSON, Entry
 from energylens.report.words import BY_CHANCE, holds_when, outcome
 
-_OWN_WORDS = {BY_CHANCE: "A control in which there is nothing to find passes as well."}
+_OWN_WORDS = {BY_CHANCE: "It is no better than a control in which there is nothing to find."}
 """What an outcome means where the question has no words for it."""
 
 _UNJUDGED, _REASONS = ("INVALID", "NOT RUN"), 2

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from energylens.report.chance import against, ceiling_text, ceilings_of, chance_text
 from energylens.report.decides import decides
 from energylens.report.estimates import estimates_table
 from energylens.report.flips import attainable, flips_table
@@ -10,7 +11,7 @@ from energylens.report.lines import estimate_text, verdict_lines
 from energylens.report.recorded import recorded_tables
 from energylens.report.tally import tally
 from energylens.report.text import DASH, Md, bold, count, interval, link, number, span, table
-from energylens.report.view import JSON, Entry, cases_at, part_of, place, rows_of
+from energylens.report.view import JSON, Entry, cases_at, judged_seeds, part_of, place, rows_of
 from energylens.report.words import holds_when, refuted_when, verdict_of, verdict_text, why
 
 
@@ -64,14 +65,35 @@ def values_table(entry: Entry) -> Md | None:
 
 
 def nulls_table(entry: Entry) -> Md | None:
-    """Every null of every verdict, judged by the claim's own rule."""
+    """Every null of every verdict, judged by the claim's own rule, and how much better than it the claim is."""
     rows = [
         [place(verdict), null["name"], _part_name(entry, part["part"]), interval(part), part["region"],
-         bold(part["word"]), null["why"], "" if null["qualifies"] else "printed beside, no chance level"]
+         bold(part["word"]), chance_text(against(null, part["part"])), null["why"],
+         "" if null["qualifies"] else "printed beside, no chance level"]
         for verdict in entry.verdicts for null in verdict["nulls"] for part in null["parts"]
     ]  # fmt: skip
-    headers = ["model", "null", "part", "estimate [90 %]", "region", "the null itself", "rules out", "role"]
+    headers = ["model", "null", "part", "estimate [90 %]", "region", "the null itself", "the claim is"]
+    headers += ["rules out", "role"]
     return table(headers, rows) if rows else None
+
+
+def ceilings_table(entry: Entry) -> Md | None:
+    """What a perfect effect would score, against the region."""
+    rows = [
+        [place(verdict), ceiling["name"], _part_name(entry, name), ceiling_text(part), part["region"],
+         bold("out of reach" if name in ceiling["out_of_reach"] else "within reach"), ceiling["why"]]
+        for verdict in entry.verdicts for name in entry.parts for ceiling, part in ceilings_of(verdict, name)
+    ]  # fmt: skip
+    headers = [
+        "model",
+        "ceiling",
+        "part",
+        "a perfect effect scores [90 %]",
+        "region",
+        "which is",
+        "what it is",
+    ]
+    return table(headers, rows, keep=2) if rows else None
 
 
 def published_table(entry: Entry) -> Md | None:
@@ -124,6 +146,7 @@ def beside_table(entry: Entry) -> Md | None:
 _TABLES: dict[str, Callable[[Entry], Md | None]] = {
     "The original estimator beside the corrected one:": published_table,
     "Null controls, judged by the claim's own rule:": nulls_table,
+    "Ceilings, what a perfect effect would score:": ceilings_table,
     "Sign flips of the seeds about the boundary:": flips_table,
     "Gates:": gates_table,
     "Numbers beside (means over seeds, not judged):": beside_table,
@@ -152,7 +175,7 @@ def _value(verdict: JSON, case: JSON, name: str) -> str:
     if name in case["value"]:
         return number(case["value"][name])
     part = part_of(verdict["parts"], name)
-    kept = [seed for seed in verdict["seeds"] if seed not in verdict["excluded"]]
+    kept = judged_seeds(verdict, part)
     if not part or not part["pairs"] or case["seed"] not in kept:
         return DASH
     row = [float(x) for x in part["pairs"][kept.index(case["seed"])]]

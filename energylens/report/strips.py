@@ -25,7 +25,9 @@ LEFT, RIGHT = 2.0, 4.0
 NUMBERS, VERDICT = 4.13, 5.95
 """Inches from the left edge: the printed estimate and the verdict."""
 
-NULL, PUBLISHED = "null", "published"
+NULL, PUBLISHED, CEILING = "null", "published", "ceiling"
+_MINOR = {NULL: "o", PUBLISHED: "d", CEILING: "^"}
+"""Marker of what stands beside a claim."""
 
 _INNER_ROW = 0.38
 """Rows that each of several marks in one row takes."""
@@ -35,7 +37,7 @@ _HOLLOW = {"mfc": "white", "mec": GREY, "mew": 0.8, "ms": 4.2}
 
 @dataclass(frozen=True)
 class Mark:
-    """One row. kind: a verdict's word, NULL or PUBLISHED. dots: values per seed; hollow: nulls' estimates.
+    """One row. kind: a verdict's word, NULL, PUBLISHED or CEILING. dots: values per seed; hollow: nulls' estimates.
 
     inner: marks that share the row, under each other, each with its own interval; the row's own is not drawn then.
     """
@@ -105,7 +107,7 @@ def _draw_strip(figure: "Figure", strip: Strip, top: float, total: float) -> Non
         at = above + mark.rows / 2
         above += mark.rows
         y = top - HEAD - ROW * at
-        minor = mark.kind in (NULL, PUBLISHED)
+        minor = mark.kind in _MINOR
         tone = GREY if minor else INK
         write(0.30 if minor else 0.15, y, shorten(mark.label, 30 if minor else 32), color=tone)
         write(NUMBERS, y, mark.numbers, color=tone)
@@ -141,8 +143,8 @@ def _draw_mark(axes: "Axes", y: float, mark: Mark, small: bool = False) -> None:
     if not math.isfinite(mark.estimate):
         return
     _draw_interval(axes, y, mark, colour, 0.9 if small else 1.4)
-    if mark.kind in (NULL, PUBLISHED):
-        _draw_point(axes, mark.estimate, y, "o" if mark.kind == NULL else "d", _HOLLOW)
+    if mark.kind in _MINOR:
+        _draw_point(axes, mark.estimate, y, _MINOR[mark.kind], _HOLLOW)
     else:
         _draw_point(
             axes, mark.estimate, y, MARKERS[mark.kind],
@@ -177,7 +179,7 @@ def limits(strip: Strip) -> tuple[float, float]:
     """
     ends = [end for end in (strip.region_low, strip.region_high) if math.isfinite(end)]
     marks = [one for mark in strip.marks for one in (mark.inner or [mark])]
-    judged = [mark for mark in marks if mark.kind not in (NULL, PUBLISHED)]
+    judged = [mark for mark in marks if mark.kind not in _MINOR]
     points = ends + [x for mark in judged for x in (mark.estimate, *mark.dots) if math.isfinite(x)]
     span = (max(points) - min(points)) or abs(points[0]) or 1.0
     others = [x for mark in marks for x in (mark.low, mark.high, mark.estimate, *mark.hollow)]

@@ -8,7 +8,7 @@ from energylens.report.words import BY_CHANCE, outcome
 
 _TOLD = {
     "HOLDS": "holds", "REFUTED": "refuted", "INCONCLUSIVE": "inconclusive", "INVALID": "invalid",
-    "NOT RUN": "not run", "ERROR": "an error, no verdict,", BY_CHANCE: "holds, but so does a control,",
+    "NOT RUN": "not run", "ERROR": "an error, no verdict,", BY_CHANCE: "holds, no better than a control,",
     "REFUTED, as it must": "rejected, as it must be,",
 }  # fmt: skip
 _ORDER = list(_TOLD)

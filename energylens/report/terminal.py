@@ -88,8 +88,15 @@ def _cells(line: Line) -> list[tuple[str, str]]:
         (clean(line.verdict.partition(", as published")[0]), _style(line)),
         (line.estimate, ""),
         (clean(line.region), ""),
-        (clean(line.chance.partition(" ")[0]), "bright_black"),
+        (_chance(line), "bright_black"),
     ]
+
+
+def _chance(line: Line) -> str:
+    """The null's estimate, and whether the claim is no better; the report has the differences."""
+    estimate, _, told = line.chance.partition(" ")
+    _, worse, where = told.partition("), no better")
+    return clean(f"{estimate}, no better{where}" if worse else estimate)
 
 
 def _style(line: Line) -> str:

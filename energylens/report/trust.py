@@ -68,10 +68,23 @@ def _calibration(found: JSON) -> Iterator[Md]:
         "*In each cell: the largest rate, over regions, of wrong HOLDS or REFUTED with the truth on the boundary; "
         "coverage of the 90 % interval. Skewed seeds have no promise; their rates are told as they are.*"
     )
-    two = found["two_parts"]
-    yield markdown(
-        f"A claim of two independent parts, both on their boundary, is refuted in {_percent(two['refuted']['rate'])} "
-        f"and holds in {_percent(two['holds']['rate'])} of cases: every part is tested at 5 %."
+    yield from _comparisons(found.get("comparisons", []))
+
+
+def _comparisons(cells: Sequence[JSON]) -> Iterator[Md]:
+    """Nulls, ceilings and several parts, where the truth lies exactly between two answers; older records have none."""
+    if not cells:
+        return
+    seeds = sorted({cell["seeds"] for cell in cells})
+    rows = []
+    for wrong, case in dict.fromkeys((cell["wrong"], cell["case"]) for cell in cells):
+        of = {cell["seeds"]: cell for cell in cells if (cell["wrong"], cell["case"]) == (wrong, case)}
+        kept = "5 %" if next(iter(of.values()))["promised"] else "none"
+        rows.append([wrong, case, kept, *(_percent(of[n]["rate"]) if n in of else "" for n in seeds)])
+    yield table(["said wrongly", "seeds are", "promised", *(f"{n} seeds" for n in seeds)], rows, keep=3)
+    yield Md(
+        "*A claim that is exactly as good as its null, called better than chance; one whose ceiling lies on the "
+        "boundary, called out of reach; one whose parts all lie on their boundaries, refuted.*"
     )
 
 

@@ -106,12 +106,19 @@ def rows_of(entry: Entry) -> Iterator[tuple[JSON, str, JSON | None]]:
 def chance(verdict: JSON, name: str) -> tuple[str, JSON] | None:
     """The qualifying null that comes closest to the claim in this part: its name and estimate.
 
-    Closest to satisfying the region: the largest for a lower bound, the smallest for an upper bound, the
-    nearest to the middle for a region with two ends.
+    One that the claim is no better than comes before all others. Closest to satisfying the region: the largest for a
+    lower bound, the smallest for an upper bound, the nearest to the middle for a region with two ends.
     """
-    found = [(null["name"], part_of(null["parts"], name)) for null in verdict["nulls"] if null["qualifies"]]
+    found = [(null, part_of(null["parts"], name)) for null in verdict["nulls"] if null["qualifies"]]
     defined = [(null, part) for null, part in found if part and not math.isnan(float(part["estimate"]))]
-    return min(defined, key=lambda pair: _distance(pair[1]), default=None)
+    null, part = min(defined, key=lambda pair: _nearness(pair[0], pair[1], name), default=(None, None))
+    return (null["name"], part) if null and part else None
+
+
+def judged_seeds(verdict: JSON, part: JSON | None) -> list[int]:
+    """The seeds that a part is judged on: those that are neither excluded nor undefined."""
+    left_out = {*verdict["excluded"], *((part or {}).get("undefined") or ())}
+    return [seed for seed in verdict["seeds"] if seed not in left_out]
 
 
 def place(verdict: JSON) -> str:
@@ -140,6 +147,11 @@ def _entry(claim: JSON, results: JSON) -> Entry:
         cases=[case for case in results["cases"] if case["claim"] == name],
         word=results["summary"]["by_claim"].get(name, "NOT RUN"),
     )
+
+
+def _nearness(null: JSON, part: JSON, name: str) -> tuple[bool, float]:
+    compared = part_of(null.get("chance", ()), name)
+    return not (compared and compared["better"] is False), _distance(part)
 
 
 def _distance(part: JSON) -> float:

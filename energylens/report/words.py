@@ -72,9 +72,11 @@ def verdict_of(entry: Entry) -> str:
 
 
 def why(verdict: JSON) -> str:
-    """The reason behind an undecided verdict; decided ones speak through their numbers."""
-    reason = str(verdict["reason"]).removeprefix("value: ")
-    return "" if verdict["word"] in ("HOLDS", "REFUTED") else reason
+    """The reason behind an undecided verdict. Decided ones speak through their numbers, but for what was left out."""
+    if verdict["word"] in ("HOLDS", "REFUTED"):
+        decided = [part for part in verdict["parts"] if not math.isnan(float(part["p_value"]))]
+        return "; ".join(part["reason"] for part in decided if part["reason"])
+    return str(verdict["reason"]).removeprefix("value: ")
 
 
 def seeds_text(verdict: JSON) -> str:

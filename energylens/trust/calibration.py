@@ -11,15 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from energylens.harness.claim import Claim, claim, claim_of
-from energylens.harness.control import Null
+from energylens.harness.claim import Claim
 from energylens.harness.judge import judge
-from energylens.harness.measurement import Measurement
 from energylens.harness.region import AtLeast, AtMost, Equivalent, Region, Within
-from energylens.harness.statistic import HitRate, Mean, Statistic
+from energylens.harness.statistic import HitRate
 from energylens.harness.verdict import Verdict, Word
 from energylens.stats import mean_power, rate_power
-from energylens.trust.populations import NORMAL, POPULATIONS, Population, Sample, normal
+from energylens.trust import comparisons
+from energylens.trust.populations import NORMAL, POPULATIONS, Population, Sample, declared
 
 SEEDS = (3, 5, 8, 10)
 REPETITIONS = 4000
@@ -79,13 +78,18 @@ def run(progress: Callable[[str], None]) -> dict[str, Any]:
         for n in SEEDS:
             progress(f"calibration: {population.name}, {n} seeds")
             cells.append(calibrate(population, n, REPETITIONS, np.random.default_rng([i, n])))
+    progress("calibration: nulls, ceilings, several parts")
+    compared = comparisons.cells(SEEDS, REPETITIONS // 2)
     progress("calibration: power")
     return {
         "level": LEVEL,
         "cells": cells,
-        "two_parts": two_parts(5, REPETITIONS, np.random.default_rng(0)),
+        "comparisons": compared,
         "power": power(SEEDS, REPETITIONS, np.random.default_rng(1)),
-        "broken_promises": broken_promises(cells),
+        "broken_promises": [
+            *broken_promises(cells),
+            *comparisons.broken_promises(compared, LEVEL, MC_ERRORS),
+        ],
     }
 
 
@@ -137,33 +141,6 @@ def power(seeds: Sequence[int], repetitions: int, rng: np.random.Generator) -> l
         }
         for effect in EFFECTS
     ]  # fmt: skip
-
-
-def two_parts(seeds: int, repetitions: int, rng: np.random.Generator) -> dict[str, Any]:
-    """A claim of two independent parts, both with their truth on the boundary; every part is tested at LEVEL.
-
-    One refuted part refutes the claim: in up to 1 - .95^2 of cases. Both must hold: in .05^2.
-    """
-    outcomes = [
-        [Measurement({"first": a, "second": b}) for a, b in one]
-        for one in normal(rng, (repetitions, seeds, 2))
-    ]
-    sample = Sample(outcomes, np.full(repetitions, 1 / repetitions), repetitions)
-    claimed = declared(Mean(), {"first": AtLeast(0), "second": AtLeast(0)}, seeds)
-    return {"seeds": seeds, "repetitions": repetitions, **_decided(sample, _verdicts(claimed, sample))}
-
-
-def declared(statistic: Statistic, regions: Region | Mapping[str, Region], seeds: int) -> Claim:
-    """A claim about invented seeds, declared as any other. Its control is never measured."""
-
-    def body() -> None: ...
-
-    control = Null("none", "not measured", measure=body)  # type: ignore[arg-type]
-    claim(
-        "trust.invented", says="The truth lies in the region.", source="invented", holds_when=regions,
-        models=["invented"], seeds=range(seeds), controls=[control], statistic=statistic,
-    )(body)  # fmt: skip
-    return claim_of(body)  # type: ignore[return-value]
 
 
 def _verdicts(claimed: Claim, sample: Sample) -> list[Verdict]:

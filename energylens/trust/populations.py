@@ -1,4 +1,4 @@
-"""Invented seeds whose truth is known: what the calibration of the harness draws its claims from."""
+"""Invented seeds whose truth is known, and claims about them: what the calibration of the harness judges."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -7,7 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from energylens.harness.claim import Claim, claim, claim_of
+from energylens.harness.control import Control, Null
 from energylens.harness.measurement import Measurement
+from energylens.harness.region import Region
 from energylens.harness.statistic import FisherZ, GeometricMean, HitRate, Mean, Pairs, Statistic
 
 Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
@@ -78,6 +81,30 @@ class Population:
         return Measurement(value, beside={"points": POINTS})
 
 
+def measure_nothing() -> None:
+    """Body of invented claims and controls: their seeds are drawn, never measured."""
+
+
+NO_CONTROL = Null("none", "not measured", measure=measure_nothing)  # type: ignore[arg-type]
+
+
+def declared(
+    statistic: Statistic,
+    regions: Region | Mapping[str, Region],
+    seeds: int,
+    controls: Sequence[Control] = (NO_CONTROL,),
+) -> Claim:
+    """A claim about invented seeds, declared as any other."""
+
+    def body() -> None: ...
+
+    claim(
+        "trust.invented", says="The truth lies in the region.", source="invented", holds_when=regions,
+        models=["invented"], seeds=range(seeds), controls=controls, statistic=statistic,
+    )(body)  # fmt: skip
+    return claim_of(body)  # type: ignore[return-value]
+
+
 def normal(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     """Mean 0, variance 1."""
     return rng.normal(size=shape)
@@ -91,6 +118,35 @@ def exponential(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
 def lognormal(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     """Mean 0, variance 1, skewness 6.2."""
     return (rng.lognormal(size=shape) - math.exp(0.5)) / math.sqrt((math.e - 1) * math.e)
+
+
+def saturated(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Mean 0, variance 1; two in five seeds sit at either end of the range, so that all may agree."""
+    return np.clip(4.4 * rng.normal(size=shape), -1.1, 1.1)
+
+
+def tied(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Mean 0, variance 1; four in five seeds sit exactly at the mean."""
+    return math.sqrt(5) * rng.choice([-1.0, 0.0, 1.0], size=shape, p=[0.1, 0.8, 0.1])
+
+
+def saturated_above(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Mean 0, variance 1; nine in ten seeds sit at the upper end, just above the mean."""
+    return np.where(rng.random(size=shape) < 0.9, 1 / 3, -3.0)
+
+
+def a_fifth_undefined(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """`normal`; a fifth of the seeds, whatever their value, is NaN."""
+    values = normal(rng, shape)
+    values[:, : shape[1] // 5] = np.nan
+    return values
+
+
+def lowest_undefined(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """`normal`; the lowest fifth of the seeds is NaN, as if being small were the same as being undefined."""
+    values = np.sort(normal(rng, shape), axis=1)
+    values[:, : shape[1] // 5] = np.nan
+    return values
 
 
 def ratios(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
@@ -139,6 +195,11 @@ POPULATIONS = (
     NORMAL,
     Population("exponential", Mean(), 0.0, 1.0, exponential),
     Population("log-normal", Mean(), 0.0, 1.0, lognormal),
+    Population("saturated on either side", Mean(), 0.0, 1.0, saturated, keeps_level=True),
+    Population("tied at the boundary", Mean(), 0.0, 1.0, tied, keeps_level=True),
+    Population("saturated just above the boundary", Mean(), 0.0, 1.0, saturated_above),
+    Population("a fifth undefined", Mean(), 0.0, 1.0, a_fifth_undefined, keeps_level=True, coverage=NEAR_90),
+    Population("the lowest fifth undefined", Mean(), 0.0, 1.0, lowest_undefined),
     Population("ratios", GeometricMean(), 1.0, 0.5, ratios, keeps_level=True, coverage=NEAR_90),
     Population("correlations over 8 points", FisherZ("points"), 0.9, 0.08, correlations),
     Population("hits, rate .5", HitRate(), 0.5, 0.2, keeps_level=True, coverage=AT_LEAST_90),
@@ -152,4 +213,4 @@ POPULATIONS = (
     Population("pairs, product", Pairs(product), 1.0, 0.6, rows(normal), coverage=AT_LEAST_88),
     Population("pairs, exponential", Pairs(agreement), 0.0, 1.4, rows(exponential)),
 )  # fmt: skip
-"""What is skewed makes no promise: its rates are told, not held to a limit."""
+"""What is skewed makes no promise, nor what is undefined for its value: their rates are told, not held to a limit."""

@@ -15,6 +15,7 @@ from typing import Any
 
 from energylens.errors import EnergylensError
 from energylens.harness.cases import Case
+from energylens.harness.chance import by_chance_too
 from energylens.harness.verdict import BY_CHANCE_TOO, PartResult, Verdict, Word
 from energylens.trust.bench import MUST_FAIL, Bench, Breaks, Notices, controls_of
 
@@ -111,14 +112,15 @@ def shows(verdict: Verdict, control: str) -> str:
     if verdict.word is Word.INVALID:
         gates = [gate.claim for gate in verdict.gates if gate.failed or gate.unnoticed]
         passing = [null.name for null in verdict.nulls if null.word is not Word.REFUTED]
+        unreachable = [ceiling.name for ceiling in verdict.ceilings if ceiling.out_of_reach]
         must_fail = [MUST_FAIL for part in verdict.parts if not gates and _some_seed_passes(part)]
-        return str(Word.INVALID) if control in (*gates, *passing, *must_fail) else ""
+        return str(Word.INVALID) if control in (*gates, *passing, *unreachable, *must_fail) else ""
     null = next((null for null in verdict.nulls if null.name == control), None)
-    if null is None or null.word is not Word.HOLDS:
+    if null is None:
         return ""
     if null.qualifies:
-        return BY_CHANCE_TOO if verdict.word is Word.HOLDS else ""
-    return IN_ITS_REGION
+        return BY_CHANCE_TOO if verdict.word is Word.HOLDS and by_chance_too([null]) else ""
+    return IN_ITS_REGION if null.word is Word.HOLDS else ""
 
 
 def _some_seed_passes(part: PartResult) -> bool:

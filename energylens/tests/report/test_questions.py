@@ -36,7 +36,7 @@ def verdict(model: str, word: str, variant: str = "", *qualifiers: str) -> dict[
         ),
         (
             [verdict("a", "HOLDS"), verdict("b", "HOLDS", "", "by chance too")],
-            ["holds on 1 of 2 models: a", "holds, but so does a control, on 1 of 2 models: b"],
+            ["holds on 1 of 2 models: a", "holds, no better than a control, on 1 of 2 models: b"],
         ),
         ([verdict(m, "REFUTED", v) for m in "ab" for v in "xy"], ["refuted in all 4 cases"]),
         (
@@ -67,8 +67,8 @@ def test_the_report_opens_with_questions_and_answers(large: dict[str, Any]) -> N
     assert "The head with the smallest gap is not the most important one." in first
     assert "By chance: **within-layer**, permuted within each layer: what depth alone gives" in first
     assert (
-        "| pygpt-4l            | **HOLDS**        | 0.789 [0.736, 0.842] | ≥ 0.7    | 0.15 (within-layer) |"
-        in first
+        "| pygpt-4l            | **HOLDS**        | 0.789 [0.736, 0.842] | ≥ 0.7    "
+        "| 0.15 (within-layer), better by 0.639 [0.586, 0.692] |" in first
     )
     assert "only 3 of 5 seeds are competent" in second
 
@@ -123,8 +123,8 @@ def test_a_question_that_chance_answers_says_so(results: dict[str, Any], tmp_pat
         "words": {"stability.pwmcc-level": {"HOLDS": "The number is reproduced."}},
     }  # fmt: skip
     text = text_of({**results, "questions": [question]}).split("### Stable?")[1].split("## All")[0]
-    told = "holds, but so does a control, in all 2 cases"
-    assert f"- **{told}**. The number is reproduced. A control in which there is nothing" in text
+    told = "holds, no better than a control, in all 2 cases"
+    assert f"- **{told}**. The number is reproduced. It is no better than a control" in text
 
 
 def test_a_claim_measured_at_full_size_only_answers_for_itself(large: dict[str, Any]) -> None:

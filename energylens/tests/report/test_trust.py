@@ -16,6 +16,10 @@ CELL = {
         {"region": "at least", "truth": "inside", "holds": {"rate": 0.9}, "refuted": {"rate": 0.0}},
     ],
 }  # fmt: skip
+COMPARED = {
+    "wrong": "better than chance", "case": "ratios; null exact", "seeds": 3, "repetitions": 2000, "promised": True,
+    "rate": 0.047, "monte_carlo_error": 0.004,
+}  # fmt: skip
 CURVE = {"seeds": 3, "decided": [0.1, 0.9], "x_at_80_percent": 1.7}
 POWER = {
     "title": "one boundary", "x_label": "distance", "x": [0.0, 2.0], "curves": [CURVE],
@@ -23,7 +27,8 @@ POWER = {
 }  # fmt: skip
 NUMBERS = {
     "calibration": {
-        "level": 0.05, "cells": [CELL, CELL | {"seeds": 5}], "two_parts": {"holds": LOW, "refuted": RATE},
+        "level": 0.05, "cells": [CELL, CELL | {"seeds": 5}],
+        "comparisons": [COMPARED, COMPARED | {"seeds": 5, "rate": 0.031}],
         "power": [POWER], "broken_promises": [],
     },
     "sabotage": {
@@ -139,3 +144,15 @@ def test_commit_and_time_are_told(trust):
     assert "Measured 2026-01-02 at commit abcdef123, in 61 s." in text_of(trust, "controls fail")
     trust["sabotage"]["dirty"] = True
     assert "with uncommitted changes" in text_of(trust, "controls fail")
+
+
+def test_wrong_words_about_nulls_have_a_table_and_records_without_it_are_still_told():
+    measured = {"started": "2026-01-01", "commit": "", "dirty": False, "seconds": 9}
+    calibration = {"calibration": measured | {"numbers": NUMBERS["calibration"]}}
+    blocks = trust_section(calibration, [])["parts"][0]["blocks"]
+    (told,) = [block for block in blocks if "said wrongly" in block]
+    row = [cell.strip() for cell in told.splitlines()[2].split("|")[1:-1]]
+    assert row == ["better than chance", "ratios; null exact", "5 %", "4.7 %", "3.1 %"]
+    old = copy.deepcopy(calibration)
+    del old["calibration"]["numbers"]["comparisons"]
+    assert not any("said wrongly" in block for block in trust_section(old, [])["parts"][0]["blocks"])

@@ -14,8 +14,8 @@ from energylens.harness.statistic import Summary
 from energylens.harness.verdict import Word
 from energylens.stats import Interval, t_interval
 from energylens.trust import calibration
-from energylens.trust.calibration import broken_promises, calibrate, declared, power, two_parts
-from energylens.trust.populations import NORMAL, POPULATIONS, agreement
+from energylens.trust.calibration import broken_promises, calibrate, power
+from energylens.trust.populations import NORMAL, POPULATIONS, agreement, declared
 
 BY_NAME = {population.name: population for population in POPULATIONS}
 REPETITIONS = 400
@@ -44,6 +44,10 @@ def rates(found, region, truth):
         ("pairs, normal", 5),
         ("pairs by chance", 5),
         ("pairs, product", 3),
+        ("saturated on either side", 5),
+        ("tied at the boundary", 5),
+        ("a fifth undefined", 5),
+        ("a fifth undefined", 10),
     ],
 )
 def test_promises_hold(name, seeds):
@@ -215,10 +219,21 @@ def test_power_by_formula_and_through_the_judge():
     assert hits["curves"][0] == {"seeds": 3, "decided": [0.0] * len(hits["x"]), "x_at_80_percent": None}
 
 
-def test_a_claim_of_two_parts_is_refuted_by_either():
-    found = two_parts(5, 2000, np.random.default_rng(5))
-    assert abs(found["refuted"]["rate"] - (1 - 0.95**2)) < 4 * found["refuted"]["monte_carlo_error"]
-    assert abs(found["holds"]["rate"] - 0.05**2) < 4 * found["holds"]["monte_carlo_error"]
+def test_what_saturates_beside_the_boundary_is_told_and_promised_nothing():
+    """The sign test is about the median: where nine in ten seeds agree just inside, the mean is wrongly said to be."""
+    found = cell(BY_NAME["saturated just above the boundary"], 5, 2000)
+    assert not found["keeps_level"]
+    assert rates(found, "at least", "at the boundary")[0] == pytest.approx(0.9**5, abs=0.04)
+    undefined = cell(BY_NAME["the lowest fifth undefined"], 5)
+    assert not undefined["keeps_level"]
+    assert rates(undefined, "at least", "at the boundary")[0] > 0.1
+
+
+def test_a_judge_that_takes_three_equal_seeds_for_proof_breaks_a_promise(monkeypatch):
+    population = BY_NAME["saturated on either side"]
+    assert broken_promises([cell(population, 3)]) == []
+    monkeypatch.setattr("energylens.harness.parts.ALPHA", 1.0)
+    assert broken_promises([cell(population, 3)])
 
 
 def numbers(*values, **beside):
@@ -234,6 +249,10 @@ def vectors(*values):
     [
         (Mean(), AtLeast(0), numbers(1, 1, 1), "INCONCLUSIVE", "no spread"),
         (Mean(), AtLeast(1), numbers(1, 1, 1), "INCONCLUSIVE", "no spread"),
+        (Mean(), AtLeast(1), numbers(*[1] * 9), "INCONCLUSIVE", "on the boundary"),
+        (Mean(), AtLeast(0), numbers(*[1] * 4), "INCONCLUSIVE", "no spread"),
+        (Mean(), AtLeast(0), numbers(*[1] * 5), "HOLDS", "sign test"),
+        (Mean(), AtMost(0), numbers(*[1] * 5), "REFUTED", "sign test"),
         (Mean(), AtLeast(0), numbers(0.1 + 0.2, 0.3, 0.3), "INCONCLUSIVE", "no spread"),
         (Mean(), AtLeast(0), numbers(1), "INCONCLUSIVE", "one run decides nothing"),
         (Mean(), AtLeast(0), numbers(1, 1.001), "HOLDS", ""),
@@ -270,5 +289,8 @@ def test_run_is_plain_numbers(monkeypatch):
     found = calibration.run(told.append)
     assert json.loads(json.dumps(found, allow_nan=False))["cells"][0]["population"] == "normal"
     assert [c["population"] for c in found["cells"]] == list(BY_NAME)
-    assert len(told) == len(BY_NAME) + 1
-    assert set(found) == {"level", "cells", "two_parts", "power", "broken_promises"}
+    assert len(told) == len(BY_NAME) + 2
+    assert set(found) == {"level", "cells", "comparisons", "power", "broken_promises"}
+    assert {cell["wrong"] for cell in found["comparisons"]} == {
+        "better than chance", "out of reach", "refuted",
+    }  # fmt: skip
