@@ -5,6 +5,7 @@ from typing import Any
 
 from energylens.report.estimates import estimates_table
 from energylens.report.flips import attainable, flips_table
+from energylens.report.headline import setup
 from energylens.report.lines import estimate_text, verdict_lines
 from energylens.report.recorded import recorded_tables
 from energylens.report.tally import tally
@@ -22,6 +23,7 @@ def section(entry: Entry, found: Sequence[Entry], figures: Sequence[JSON]) -> di
     summed_up = entry.is_many or entry.is_idle
     return {
         "claim": entry.claim,
+        "published_on": entry.claim.get("published_on", []),
         "statistics": _by_part(entry, entry.claim["statistics"]),
         "word": verdict_of(entry),
         "several": len(entry.verdicts) > 1,
@@ -138,6 +140,7 @@ def _verdict(entry: Entry, verdict: JSON) -> dict[str, Any]:
     texts = [line.estimate for line in verdict_lines(entry) if line.model == place(verdict) and line.estimate]
     return {
         "place": place(verdict),
+        "setup": setup(entry.claim, verdict["model"]) if entry.claim.get("published_on") else "",
         "text": verdict_text(verdict),
         "why": why(verdict),
         "estimate": ", ".join(texts),
