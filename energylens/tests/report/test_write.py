@@ -32,7 +32,7 @@ def test_every_claim_has_section_badges_and_figure(
         assert json.loads((report / "badges" / f"{name}.json").read_text())["label"] == name
         ElementTree.parse(report / "badges" / f"{name}.svg")
         assert (report / "figures" / f"{name}_estimates.png").exists() == (name != "broken.code")
-    assert json.loads((report / "badge.json").read_text())["label"] == "claims"
+    assert json.loads((report / "badge.json").read_text())["label"] == "as published"
 
 
 def test_links_and_pictures_lead_somewhere(report: Path, validation: str) -> None:
