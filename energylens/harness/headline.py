@@ -33,7 +33,7 @@ _OF_WORD = {
 
 @dataclass(frozen=True)
 class Standings:
-    """One word per finding. published, restated: by claim. elsewhere: by (claim, model).
+    """One word per finding. published, restated, larger: by claim. elsewhere: by (claim, model).
 
     undefined: models on which the measure of a claim is undefined, by claim.
     """
@@ -41,27 +41,29 @@ class Standings:
     published: dict[str, Standing] = field(default_factory=dict)
     elsewhere: dict[tuple[str, str], Standing] = field(default_factory=dict)
     restated: dict[str, Standing] = field(default_factory=dict)
+    larger: dict[str, Standing] = field(default_factory=dict)
     undefined: dict[str, list[str]] = field(default_factory=dict)
 
 
 def standings(claims: Iterable[JSON], verdicts: Iterable[JSON]) -> Standings:
-    """Every finding once: gates, claims at another size and a user's own checkpoints are not counted.
+    """Every finding once: gates and a user's own checkpoints are not counted, claims at another size are no findings.
 
     An as-stated claim stands as the worst of its rows on the models it was published on, and on every other model as
-    the worst of the rows there; a restated one as the worst of all its rows. Rows on which the measure is undefined,
-    where another claim says so (`undefined_is`), speak only if there is no other.
+    the worst of the rows there; a restated one, and one at another size, as the worst of all its rows. Rows on which
+    the measure is undefined, where another claim says so (`undefined_is`), speak only if there is no other.
     """
     found = Standings()
     rows = [verdict for verdict in verdicts if not verdict.get("own_checkpoint")]
     for claim in claims:
-        if claim["role"] == "gate" or claim.get("extends"):
+        if claim["role"] == "gate":
             continue
         name = claim["id"]
         by_model: dict[str, list[Standing]] = {}
         for row in (row for row in rows if row["claim"] == name):
             by_model.setdefault(row["model"], []).append(standing(claim, row))
-        if claim["stated"] == "restated":
-            found.restated[name] = _worst(each for words in by_model.values() for each in words)
+        if claim.get("extends") or claim["stated"] == "restated":
+            counted = found.larger if claim.get("extends") else found.restated
+            counted[name] = _worst(each for words in by_model.values() for each in words)
         else:
             here = [each for model, words in by_model.items() if is_published(claim, model) for each in words]
             found.published[name] = _worst(here)
@@ -81,6 +83,7 @@ def headline(claims: Sequence[JSON], verdicts: Sequence[JSON]) -> dict[str, Any]
         "published": _counts(found.published.values()),
         "elsewhere": _counts(found.elsewhere.values()),
         "restated": _counts(found.restated.values()),
+        "larger": _counts(found.larger.values()),
         "undefined": [
             {"claim": name, "models": models, "see": see[name]} for name, models in found.undefined.items()
         ],

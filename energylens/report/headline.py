@@ -31,7 +31,7 @@ def as_published(found: Sequence[Entry]) -> str:
 
 
 def apart(found: Sequence[Entry]) -> dict[str, str]:
-    """What is counted apart, by what it is called: other models, restated versions, what is undefined."""
+    """What is counted apart, by what it is called: other models, restated versions, other sizes, what is undefined."""
     counts = counts_of(found)
     told: dict[str, str] = {}
     if elsewhere := counts["elsewhere"]:
@@ -39,6 +39,8 @@ def apart(found: Sequence[Entry]) -> dict[str, str]:
         told["On other models"] = f"{counts_text(elsewhere)} ({pairs})"
     if restated := counts["restated"]:
         told["Restated"] = f"{counts_text(restated)} ({count(sum(restated.values()), 'claim')})"
+    if larger := counts["larger"]:
+        told["At another size"] = f"{counts_text(larger)} ({count(sum(larger.values()), 'claim')})"
     if undefined := counts["undefined"]:
         told["Undefined"] = "; ".join(
             f"{one['claim']} on {', '.join(one['models'])}, see {one['see']}" for one in undefined

@@ -81,7 +81,7 @@ def test_restated_claims_are_counted_apart_over_all_their_models():
     assert (found["published"], found["restated"], found["elsewhere"]) == ({"holds": 1}, {"refuted": 1}, {})
 
 
-def test_gates_larger_sizes_and_own_checkpoints_are_never_counted():
+def test_gates_and_own_checkpoints_are_never_counted_and_other_sizes_apart():
     claims = [
         finding(),
         finding("toy.gate", role="gate", stated="gate"),
@@ -94,8 +94,8 @@ def test_gates_larger_sizes_and_own_checkpoints_are_never_counted():
     ]
     mine = [row("here", "REFUTED", own_checkpoint=True), row("mine", "REFUTED", own_checkpoint=True)]
     found = headline(claims, [*rows, *mine])
-    assert {key: found[key] for key in ("published", "elsewhere", "restated")} == {
-        "published": {"holds": 1}, "elsewhere": {}, "restated": {},
+    assert {key: found[key] for key in ("published", "elsewhere", "restated", "larger")} == {
+        "published": {"holds": 1}, "elsewhere": {}, "restated": {}, "larger": {"refuted": 1},
     }  # fmt: skip
 
 
