@@ -25,6 +25,7 @@ examples:
   energylens list                          claims and the verdicts we stand by
   energylens build -j 2                    train everything the cpu claims need, two at a time
   energylens report                        render reports/results.json again
+  energylens report --readme README.md     numbers and verdicts of the README, from the results it names
   energylens diff HEAD~1 HEAD              verdicts that changed, and what differs behind them
   energylens replicate HEAD there.json     the same findings on another machine
   energylens plan fourier.neurons          how many seeds would decide it
@@ -96,6 +97,12 @@ def _parser() -> argparse.ArgumentParser:
     report = commands.add_parser("report", help="render a finished run again")
     _results_argument(report)
     report.add_argument("--to", type=Path, metavar="DIR", help="where to (default: beside results.json)")
+    report.add_argument(
+        "--readme",
+        type=Path,
+        metavar="FILE",
+        help="render only this file's regions, from the results they name",
+    )
     report.set_defaults(run=_report)
 
     compared = commands.add_parser("diff", help="what changed between two runs, and why it may have")
@@ -235,6 +242,8 @@ def _build(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
+    if options.readme:
+        return _readme(options.readme)
     from energylens.harness.history import HISTORY, read_history
     from energylens.harness.results import read_results
     from energylens.report import write_report
@@ -245,6 +254,23 @@ def _report(options: argparse.Namespace) -> int:
     history, trust = read_history(beside / HISTORY), read_sections(beside)
     written = write_report(read_results(options.results), folder, history, trust)
     print(f"{len(written)} files in {folder}")
+    return 0
+
+
+def _readme(path: Path) -> int:
+    from energylens.errors import InputError
+    from energylens.harness.results import read_results
+    from energylens.report.readme import rewritten, sources
+
+    if not path.is_file():
+        raise InputError(f"{path} is no file; name a Markdown file with regions to render")
+    text = path.read_text(encoding="utf-8")
+    if not (named := sources(text)):
+        raise InputError(
+            f"{path} has no region to render: energylens.report.readme tells how one begins and ends"
+        )
+    path.write_text(rewritten(text, lambda source: read_results(path.parent / source)), encoding="utf-8")
+    print(f"{path} tells what {', '.join(named)} hold{'s' if len(named) == 1 else ''}")
     return 0
 
 

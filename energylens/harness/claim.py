@@ -264,6 +264,8 @@ def _validate(declared: Claim) -> None:
             set(declared.seeds_on) <= set(declared.models),
         "a claim without a control (null, gate, or must_fail) can't be trusted: add one": controls,
         f"two controls share a name: {names}": len(set(names)) == len(names),
+        f"stated must be 'as stated' or 'restated', got {declared.stated!r}":
+            declared.stated in ("as stated", "restated") or declared.role == "gate",
         f"tier must be one of {TIERS}, got {declared.tier!r}": declared.tier in TIERS,
         f"must_fail names models that the gate does not list: {declared.must_fail}":
             set(declared.must_fail) <= set(declared.models),

@@ -9,14 +9,12 @@ from typing import Any
 from energylens.errors import InputError
 from energylens.harness.claim import Claim
 from energylens.harness.decidable import described
+from energylens.harness.headline import headline
 from energylens.harness.plain import plain, write_json
 from energylens.harness.run import RunFolder
-from energylens.harness.verdict import AS_IT_MUST, Word, row_key
+from energylens.harness.verdict import AS_IT_MUST, ERROR, Word, row_key
 
 SCHEMA = 1
-
-ERROR = "ERROR"
-"""What the summary counts for a verdict case that raised. Not a verdict."""
 
 NOT_SELECTED = "not selected in this run"
 """Reason of a declared verdict that this run did not ask for."""
@@ -88,13 +86,17 @@ def _questions(run: RunFolder) -> list[dict[str, Any]]:
 
 
 def summary(claims: Sequence[Mapping[str, Any]], verdicts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Counts over claims and over verdicts. A claim speaks of all its models: one refuted model refutes it."""
+    """Counts over claims and over verdicts, and the headline.
+
+    In `claims` and `by_claim` a claim speaks of all its models: one refuted model refutes it.
+    """
     words = {claim["id"]: claim_word(claim["id"], verdicts) for claim in claims}
     return {
         "claims": dict(Counter(words.values())),
         "declared": len(words),
         "verdicts": dict(Counter(verdict["word"] for verdict in verdicts)),
         "by_claim": words,
+        "headline": headline(claims, verdicts),
     }
 
 

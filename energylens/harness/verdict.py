@@ -6,6 +6,9 @@ from enum import StrEnum
 BY_CHANCE_TOO = "by chance too"
 AS_IT_MUST = "as it must"
 
+ERROR = "ERROR"
+"""What a verdict case that raised has in the place of a word. Not a verdict."""
+
 
 class Word(StrEnum):
     """What a verdict says. An exception is never one of these."""

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from energylens.errors import InputError
+from energylens.report.headline import as_published, counts_of, is_broken
 from energylens.report.render import render
 from energylens.report.text import clean
 from energylens.report.view import JSON, Entry, entries
-from energylens.report.words import headline
 
 _COLOURS = {
     "HOLDS": "brightgreen", "REFUTED": "red", "INCONCLUSIVE": "yellow", "INVALID": "orange",
@@ -31,14 +31,14 @@ _UNKNOWN = 0.65
 
 
 def badge(results: JSON, claim_id: str | None = None) -> dict[str, Any]:
-    """The badge of all claims, or of one, in the endpoint schema of shields.io (version 1).
+    """The badge of the findings as published, or of one claim, in the endpoint schema of shields.io (version 1).
 
     Mixed verdicts are blue: a refuted finding is a result, not a broken build. Raises InputError, naming the
     id, for a claim that results.json does not declare.
     """
     found = entries(results)
     if claim_id is None:
-        return _shield("claims", headline(found), _overall(found))
+        return _shield("as published", as_published(found), _overall(found))
     entry = next((entry for entry in found if entry.id == claim_id), None)
     if entry is None:
         raise InputError(f"no claim {claim_id!r} in these results; it declares {[e.id for e in found]}")
@@ -68,12 +68,12 @@ def text_width(text: str, size: float = 11.0) -> float:
 
 
 def _overall(found: list[Entry]) -> str:
-    words = {entry.word for entry in found}
-    if "ERROR" in words:
+    counts = counts_of(found)["published"]
+    if any(entry.word == "ERROR" for entry in found):
         return "critical"
-    if "INVALID" in words:
+    if "invalid" in counts or any(map(is_broken, found)):
         return "orange"
-    return "brightgreen" if words == {"HOLDS"} and not any(e.by_chance for e in found) else "blue"
+    return "brightgreen" if set(counts) == {"holds"} else "blue"
 
 
 def _shield(label: str, message: str, colour: str) -> dict[str, Any]:

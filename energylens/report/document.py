@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from energylens.report.headline import apart, as_published, counts_of
 from energylens.report.lines import Line, lines, lines_of
 from energylens.report.questions import answers
 from energylens.report.render import render
@@ -13,10 +14,10 @@ from energylens.report.text import Md, bold, count, label, link, markdown, numbe
 from energylens.report.timeline import history_section
 from energylens.report.trust import TRUST_FIGURE, trust_section
 from energylens.report.view import JSON, Entry, families, forest_name, history_name, place
-from energylens.report.words import denominators, expected_errors, headline
+from energylens.report.words import denominators, expected_errors
 
 _HEADERS = (
-    "claim", "model", "verdict", "estimate [90 % interval]", "region", "chance", "reported", "as published",
+    "claim", "model", "set-up", "verdict", "estimate [90 % interval]", "region", "chance", "reported", "as published",
     "seeds", "survives Holm",
 )  # fmt: skip
 _KNOWN = {"schema", "summary", "basis", "questions", "claims", "verdicts", "cases", "errors", "provenance"}
@@ -33,11 +34,11 @@ def document(
     drawn = set(pictures)
     judged, boundaries, expected = expected_errors(found)
     errors = list(results["errors"])
-    holm = [v["holm"] for v in results["verdicts"] if v.get("holm")]
-    decided = [v for v in results["verdicts"] if v.get("holm") and v["word"] in ("HOLDS", "REFUTED")]
     return render(
         "VALIDATION.md.j2",
-        headline=headline(found),
+        headline=as_published(found),
+        stated=count(sum(counts_of(found)["published"].values()), "as-stated finding"),
+        apart=apart(found),
         denominators=denominators(found),
         own=_own_checkpoints(results),
         limits=_limits_of(results),
@@ -50,9 +51,7 @@ def document(
         judged=judged,
         boundaries=boundaries,
         expected=number(expected, 2),
-        tested=bool(holm),
-        surviving=sum(one["survives"] for one in holm),
-        decided=len(decided),
+        holm=counts_of(found)["holm"],
         forests=_forests(found, drawn),
         sections=[section(entry, found, _figures(entry, drawn)) for entry in found],
         trust=trust_section(trust or {}, _trust_figures(drawn)),
@@ -74,7 +73,7 @@ def verdict_table(found: Sequence[Entry]) -> Md:
     for line in lines(found):
         first, previous = line.claim != previous, line.claim
         rows.append(_row(line, first))
-    return table(_HEADERS, rows, keep=5)
+    return table(_HEADERS, rows, keep=6)
 
 
 def provenance_table(results: JSON) -> Md:
@@ -111,7 +110,7 @@ def _row(line: Line, first: bool) -> list[Any]:
     if line.why and len(line.why) <= SHORT_REASON:
         verdict = Md(f"{verdict} ({markdown(line.why)})")
     judged = [line.estimate, line.region, line.chance, line.reported if first else "", line.published]
-    return [claim, model, verdict, *judged, line.seeds, line.holm]
+    return [claim, model, line.setup, verdict, *judged, line.seeds, line.holm]
 
 
 _SEEDS_DRAWN = {
@@ -141,7 +140,7 @@ def _forests(found: Sequence[Entry], drawn: set[str]) -> list[dict[str, str]]:
     texts = {
         forest_name(
             family
-        ): f"Estimates, 90 % intervals and regions of the family {family}: {headline(entries)}"
+        ): f"Estimates, 90 % intervals and regions of the family {family}; as published: {as_published(entries)}"
         for family, entries in families(found).items()
     }
     return [{"name": Md(name), "alt": label(alt)} for name, alt in texts.items() if name in drawn]

@@ -3,6 +3,7 @@
 from typing import Any
 
 from energylens.report.chance import chance_cell, compared, short_text
+from energylens.report.headline import setup
 from energylens.report.lines import estimate_text
 from energylens.report.text import DASH, Md, bold, markdown, rounded, table
 from energylens.report.view import JSON, Entry, chance, part_of
@@ -41,10 +42,14 @@ def _rows(entry: Entry) -> list[tuple[str, str, list[JSON]]]:
     """Label, part and verdicts of every row."""
     several = len(entry.parts) > 1
     return [
-        (f"{model}, {name}" if several else model, name, verdicts)
+        (f"{_marked(entry, model)}, {name}" if several else _marked(entry, model), name, verdicts)
         for model, verdicts in entry.by_model().items()
         for name in entry.parts
     ]
+
+
+def _marked(entry: Entry, model: str) -> str:
+    return f"{model} (published set-up)" if setup(entry.claim, model) == "published set-up" else model
 
 
 def _columns(entry: Entry, verdict: JSON, name: str) -> list[Any]:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from energylens.report.chance import chance_cell, no_better
+from energylens.report.headline import setup
 from energylens.report.text import DASH, interval, number, span
 from energylens.report.view import JSON, Entry, chance, part_of, place
 from energylens.report.words import counted, outcome, seeds_text, verdict_text, why
@@ -29,6 +30,7 @@ class Line:
     published: str = ""
     seeds: str = ""
     holm: str = ""
+    setup: str = ""
     is_part: bool = False
 
 
@@ -68,7 +70,7 @@ def _verdict_line(entry: Entry, verdict: JSON, reported: str) -> Line:
     line = Line(
         claim=entry.id, model=place(verdict), word=verdict["word"], verdict=verdict_text(verdict),
         why=verdict["reason"] if entry.is_gate else why(verdict), reported=reported,
-        seeds=seeds_text(verdict), holm=_holm(verdict),
+        seeds=seeds_text(verdict), holm=_holm(verdict), setup=setup(entry.claim, verdict["model"]),
     )  # fmt: skip
     return line if several else _with_numbers(line, entry, verdict, entry.parts[0])
 
@@ -102,7 +104,10 @@ def _idle_line(entry: Entry) -> Line:
     models = list(entry.by_model())
     named = ", ".join(models) if len(models) <= _NAMED else f"{len(models)} models"
     (word,), reason = {verdict["word"] for verdict in entry.verdicts}, entry.verdicts[0]["reason"]
-    return Line(entry.id, named, word, word, reason, reported=entry.claim["reported"])
+    setups = dict.fromkeys(setup(entry.claim, model) for model in models)
+    return Line(
+        entry.id, named, word, word, reason, reported=entry.claim["reported"], setup=", ".join(setups)
+    )
 
 
 def _model_lines(entry: Entry) -> Iterator[Line]:
@@ -116,6 +121,7 @@ def _model_lines(entry: Entry) -> Iterator[Line]:
             verdict=", ".join(counted(map(outcome, verdicts))), why="",
             reported=entry.claim["reported"], seeds=seeds[0] if len(seeds) == 1 else f"{seeds[0]} …",
             holm=f"{sum(one['survives'] for one in tested)} of {len(tested)}" if tested else "",
+            setup=setup(entry.claim, model),
         )  # fmt: skip
         if len(entry.parts) == 1:
             yield _with_ranges(line, entry, verdicts, entry.parts[0])

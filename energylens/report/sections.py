@@ -7,6 +7,7 @@ from energylens.report.chance import against, ceiling_text, ceilings_of, chance_
 from energylens.report.decides import decides
 from energylens.report.estimates import estimates_table
 from energylens.report.flips import attainable, flips_table
+from energylens.report.headline import setup
 from energylens.report.lines import estimate_text, verdict_lines
 from energylens.report.recorded import recorded_tables
 from energylens.report.tally import tally
@@ -24,6 +25,7 @@ def section(entry: Entry, found: Sequence[Entry], figures: Sequence[JSON]) -> di
     summed_up = entry.is_many or entry.is_idle
     return {
         "claim": entry.claim,
+        "published_on": entry.claim.get("published_on", []),
         "statistics": _by_part(entry, entry.claim["statistics"]),
         "word": verdict_of(entry),
         "several": len(entry.verdicts) > 1,
@@ -163,6 +165,7 @@ def _verdict(entry: Entry, verdict: JSON) -> dict[str, Any]:
     texts = [line.estimate for line in verdict_lines(entry) if line.model == place(verdict) and line.estimate]
     return {
         "place": place(verdict),
+        "setup": setup(entry.claim, verdict["model"]) if entry.claim.get("published_on") else "",
         "text": verdict_text(verdict),
         "why": why(verdict),
         "estimate": ", ".join(texts),

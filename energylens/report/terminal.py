@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from io import StringIO
 from typing import TYPE_CHECKING
 
+from energylens.report.headline import apart, as_published
 from energylens.report.lines import Line, lines, lines_of
 from energylens.report.text import clean
 from energylens.report.view import JSON, Entry, entries
-from energylens.report.words import denominators, headline
+from energylens.report.words import denominators
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,7 +27,10 @@ _FOLDED = {2: 18, 0: 22, 3: 8, 1: 14}
 
 
 def terminal_table(results: JSON, width: int = 100, color: bool = False) -> str:
-    """Verdicts under their claims, then the headline. width: columns of the terminal. color: ANSI colours."""
+    """Verdicts under their claims, then the headline and what is counted apart.
+
+    width: columns of the terminal. color: ANSI colours.
+    """
     from rich.console import Console
 
     found = entries(results)
@@ -37,7 +41,9 @@ def terminal_table(results: JSON, width: int = 100, color: bool = False) -> str:
     )  # fmt: skip
     with console.capture() as captured:
         _print_claims(console, found)
-        console.print(headline(found), style="bold")
+        console.print(f"As published: {as_published(found)}", style="bold")
+        for name, told in apart(found).items():
+            console.print(f"{name}: {clean(told)}")
         console.print(denominators(found))
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
 

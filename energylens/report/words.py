@@ -1,4 +1,4 @@
-"""The sentences of the report: how the claims stand, what would refute one, how many may be wrong."""
+"""The sentences of the report: what a verdict says, what would refute a claim, how many may be wrong."""
 
 import math
 from collections import Counter
@@ -8,40 +8,14 @@ from energylens.harness.verdict import AS_IT_MUST, BY_CHANCE_TOO, Word
 from energylens.report.text import DASH, count, number
 from energylens.report.view import JSON, Entry
 
-_STANDS = {
-    "HOLDS": ("holds", "hold"),
-    "REFUTED": ("refuted", "refuted"),
-    "INCONCLUSIVE": ("inconclusive", "inconclusive"),
-    "INVALID": ("invalid", "invalid"),
-    "NOT RUN": ("not run", "not run"),
-    "ERROR": ("error", "errors"),
-}
-
 BY_CHANCE = f"{Word.HOLDS}, {BY_CHANCE_TOO}"
 
 ALPHA = 0.05
 """Level of each one-sided test: a 90 % interval is compared with the region."""
 
 
-def headline(found: Sequence[Entry]) -> str:
-    """`9 hold, 4 refuted, 1 inconclusive; 2 by chance too`: every declared finding is counted once.
-
-    A claim stands as the worst of its models. Gates are instruments, not findings: only those that do not
-    do what they must are mentioned.
-    """
-    findings = [entry for entry in found if not entry.is_gate]
-    counts = Counter(entry.word for entry in findings)
-    text = ", ".join(count(counts[word], *forms) for word, forms in _STANDS.items() if counts[word])
-    extra = []
-    if by_chance := sum(entry.by_chance for entry in findings):
-        extra.append(f"{by_chance} by chance too")
-    if broken := sum(entry.is_gate and entry.word not in ("HOLDS", "NOT RUN") for entry in found):
-        extra.append(count(broken, "broken gate"))
-    return "; ".join([text or "no claims", *extra])
-
-
 def denominators(found: Sequence[Entry]) -> str:
-    """What the headline counts, in words. Gates that no case of their own was selected for are not counted."""
+    """How many claims are declared, and how the gates do. Gates without a selected case of their own do not count."""
     gates = [entry for entry in found if entry.is_gate]
     run = [entry for entry in gates if entry.word != "NOT RUN"]
     text = count(len(found) - len(gates), "declared claim")

@@ -165,6 +165,26 @@ def test_report_and_badge_render_a_finished_run(tmp_path, capsys):
     assert "none.json" in capsys.readouterr().err
 
 
+def test_report_renders_a_readme_from_the_results_it_names(tmp_path, capsys):
+    (tmp_path / "reports").mkdir()
+    write_results(tmp_path / "reports" / "results.json", example_results(tmp_path / "run"))
+    readme = tmp_path / "README.md"
+    asked = "It is {fourier.r2-below-5pct; REFUTED}."
+    region = f"<!-- told: reports/results.json\n{asked}\n-->\nIt is 9.\n<!-- told: end -->\n"
+    readme.write_text(region)
+    assert main(["report", "--readme", str(readme)]) == 0
+    assert readme.read_text() == region.replace("It is 9.", "It is 3 of 4.")
+    assert not (tmp_path / "reports" / "VALIDATION.md").exists()
+    readme.write_text(region.replace("r2-below-5pct", "r2-below-5"))
+    assert main(["report", "--readme", str(readme)]) == 1
+    assert "nearest: fourier.r2-below-5pct" in capsys.readouterr().err
+    assert "It is 9." in readme.read_text()
+    readme.write_text("nothing")
+    assert main(["report", "--readme", str(readme)]) == 1
+    assert main(["report", "--readme", str(tmp_path / "none.md")]) == 1
+    assert "none.md is no file" in capsys.readouterr().err
+
+
 def test_diff_compares_two_runs_and_names_what_it_can_not_read(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))

@@ -33,6 +33,7 @@ from energylens.tests.harness.helpers import NOTHING, declare, nothing
         ({"holds_when": 0.93}, "got {'value': 0.93}"),
         ({"statistic": {"other": Mean()}}, "no region for statistic"),
         ({"tier": "gpuu"}, "'gpuu'"),
+        ({"stated": "Restated"}, "'as stated' or 'restated', got 'Restated'"),
         ({"gates": ["toy.mean"]}, "its own gate"),
     ],
 )

@@ -53,6 +53,7 @@ SPECTRUM = Figure(
     unit="fraction of variance",
     controls=(_null("untrained"), _null("non-key", "Directions outside the key frequencies.")),
     gates=("fourier.groks",),
+    published_on=("modadd-1l",),
     figure=CURVES,
 )
 def circuit() -> None: ...
@@ -67,6 +68,7 @@ def circuit() -> None: ...
     seeds=range(5),
     figure=SPECTRUM,
     models=("modadd-leaky", "modadd-memorised", "modadd-1l", "modadd-2l"),
+    published_on=("modadd-leaky",),
     controls=(_null("gaussian", "A Gaussian embedding under the same selection."),),
     note="The judged number is the excess over chance.",
 )
@@ -80,6 +82,7 @@ def r2() -> None: ...
     reported=".302 ± .001",
     holds_when=Within(0.292, 0.312),
     models=("modadd-leaky",),
+    published_on=("modadd-leaky",),
     variants=("topk", "relu"),
     seeds=SEEDS,
     unit="cosine",
@@ -101,6 +104,7 @@ def level() -> None: ...
     source="The published note",
     holds_when={"explained_variance": AtLeast(0.92), "pwmcc": AtMost(0.35)},
     models=("modadd-leaky", "modadd-1l"),
+    published_on=("modadd-leaky",),
     seeds=SEEDS,
     reported=".92–.98; .30",
     controls=(_null("frozen-decoder", "A decoder that never learned."),),
@@ -130,6 +134,8 @@ def above() -> None: ...
     reported=".95",
     holds_when=AtLeast(0.9),
     models=("modadd-1l", "modadd-2l", "gpt2"),
+    published_on=("gpt2",),
+    undefined_is="fourier.no-frequency",
     seeds=range(5),
     controls=(_null("random-set"),),
 )

@@ -33,11 +33,12 @@ FIELDS = {
 """Fields of results.json that hold somebody's text."""
 
 LISTS = {
-    "models", "variants", "must_fail", "y", "beside", "regions", "packages", "tokens", "columns", "artifacts",
+    "models", "published_on", "variants", "must_fail", "y", "beside", "regions", "packages", "tokens", "columns",
+    "artifacts",
 }  # fmt: skip
 """Lists of such texts, or mappings whose names are."""
 
-OURS = {"", "value", "gate", "as stated"}
+OURS = {"", "value", "gate", "as stated", "restated"}
 """Words with a meaning of their own."""
 
 NASTY = [

@@ -2,63 +2,15 @@ from typing import Any
 
 import pytest
 
-from energylens.report.view import Entry, chance, entries, part_of
+from energylens.report.view import chance, entries, part_of
 from energylens.report.words import (
-    denominators,
     expected_errors,
-    headline,
     holds_when,
     refuted_when,
     seeds_text,
     why,
 )
 from energylens.tests.report.example import only
-
-
-def entry(word: str, role: str = "claim", qualifiers: tuple[str, ...] = ()) -> Entry:
-    claim = {"id": "a", "role": role, "regions": {"value": {}}}
-    return Entry(claim, [{"qualifiers": qualifiers}], [], word)
-
-
-def test_headline_counts_every_claim_once() -> None:
-    found = [entry("HOLDS")] * 9 + [entry("REFUTED")] * 4 + [entry("INCONCLUSIVE")]
-    assert headline(found) == "9 hold, 4 refuted, 1 inconclusive"
-
-
-def test_headline_uses_the_singular_and_says_what_chance_explains() -> None:
-    found = [
-        entry("HOLDS", qualifiers=("by chance too",)),
-        entry("NOT RUN"),
-        entry("ERROR"),
-        entry("INVALID"),
-    ]
-    assert headline(found) == "1 holds, 1 invalid, 1 not run, 1 error; 1 by chance too"
-
-
-def test_by_chance_counts_only_where_the_claim_holds() -> None:
-    assert "by chance" not in headline([entry("REFUTED", qualifiers=("by chance too",))])
-
-
-def test_gates_are_no_findings_but_broken_ones_are_named() -> None:
-    found = [entry("HOLDS"), entry("HOLDS", "gate"), entry("INVALID", "gate")]
-    assert headline(found) == "1 holds; 1 broken gate"
-    assert denominators(found) == "1 declared claim; 1 of 2 gates do what they must"
-
-
-def test_gates_that_were_not_selected_have_not_failed() -> None:
-    found = [entry("HOLDS"), entry("NOT RUN", "gate")]
-    assert denominators(found) == "1 declared claim"
-
-
-def test_no_claims() -> None:
-    assert headline([]) == "no claims"
-
-
-def test_the_example_has_every_word(results: dict[str, Any]) -> None:
-    expected = "2 hold, 2 refuted, 2 inconclusive, 1 invalid, 1 error; 1 by chance too"
-    assert headline(entries(results)) == expected
-    counted = sum(int(text.split()[0]) for text in expected.split(";")[0].split(", "))
-    assert counted == sum(claim["role"] == "claim" for claim in results["claims"])
 
 
 @pytest.mark.parametrize(

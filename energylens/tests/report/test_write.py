@@ -32,7 +32,7 @@ def test_every_claim_has_section_badges_and_figure(
         assert json.loads((report / "badges" / f"{name}.json").read_text())["label"] == name
         ElementTree.parse(report / "badges" / f"{name}.svg")
         assert (report / "figures" / f"{name}_estimates.png").exists() == (name != "broken.code")
-    assert json.loads((report / "badge.json").read_text())["label"] == "claims"
+    assert json.loads((report / "badge.json").read_text())["label"] == "as published"
 
 
 def test_links_and_pictures_lead_somewhere(report: Path, validation: str) -> None:
@@ -75,7 +75,7 @@ def table_rows(validation: str) -> list[list[str]]:
 def test_the_table_has_every_verdict_and_part(results: dict[str, Any], validation: str) -> None:
     headers, _, *rows = table_rows(validation)
     assert headers == [
-        "claim", "model", "verdict", "estimate [90 % interval]", "region", "chance", "reported",
+        "claim", "model", "set-up", "verdict", "estimate [90 % interval]", "region", "chance", "reported",
         "as published", "seeds", "survives Holm",
     ]  # fmt: skip
     assert all(len(row) == len(headers) for row in rows)
@@ -83,24 +83,24 @@ def test_the_table_has_every_verdict_and_part(results: dict[str, Any], validatio
     assert len(rows) == len(results["verdicts"]) + parts
     by_model = {(row[0].partition("]")[0].lstrip("["), row[1]): row for row in rows if row[0]}
     level = by_model["stability.pwmcc-level", "modadd-leaky, topk"]
-    assert level[2] == "**HOLDS, by chance too**"
-    assert level[4:7] == ["0.292 … 0.312", level[5], ".302 ± .001"]
-    assert re.fullmatch(r"0\.\d+ \((step-0|analytic-chance)\), no better", level[5])
-    assert level[9].startswith("yes, p = ")
+    assert level[2:4] == ["published set-up", "**HOLDS, by chance too**"]
+    assert level[5:8] == ["0.292 … 0.312", level[6], ".302 ± .001"]
+    assert re.fullmatch(r"0\.\d+ \((step-0|analytic-chance)\), no better", level[6])
+    assert level[10].startswith("yes, p = ")
 
 
 def test_gates_are_told_by_predicate(validation: str) -> None:
-    rows = [row for row in table_rows(validation) if "seeds pass" in row[2]]
-    assert [row[2] for row in rows[-2:]] == [
+    rows = [row for row in table_rows(validation) if "seeds pass" in row[3]]
+    assert [row[3] for row in rows[-2:]] == [
         "**HOLDS** (5 of 5 seeds pass)",
         "**REFUTED, as it must** (0 of 5 seeds pass)",
     ]
-    assert all(re.fullmatch(r"0\.\d+ … 0\.\d+", row[3]) for row in rows)
+    assert all(re.fullmatch(r"0\.\d+ … 0\.\d+", row[4]) for row in rows)
 
 
 def test_the_top_says_how_the_claims_stand(validation: str) -> None:
     top = validation.split("| claim")[0]
-    assert "**2 hold, 2 refuted, 2 inconclusive, 1 invalid, 1 error; 1 by chance too**" in top
+    assert "**As published: 2 hold, 3 by chance too, 1 not run here, 1 error**" in top
     assert "8 declared claims; 2 of 2 gates" in top
     assert "1 case raised an exception" in top
     assert "**flip**: " in top
@@ -192,7 +192,7 @@ def test_a_run_without_claims_is_a_report_too(tmp_path: Path) -> None:
         "schema": 1,
     }
     write_report(empty, tmp_path)
-    assert "**no claims**" in (tmp_path / "VALIDATION.md").read_text()
+    assert "**As published: no claims**" in (tmp_path / "VALIDATION.md").read_text()
 
 
 def test_partial_and_interrupted_runs_say_so(results: dict[str, Any], tmp_path: Path) -> None:
