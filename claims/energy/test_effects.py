@@ -12,7 +12,7 @@ MODELS = ["pygpt-2l"]
 ALL_SIZES = ["pygpt-2l", "pygpt-4l", "pygpt-6l"]
 SEEDS, MORE_SEEDS = range(5), range(8)
 VARIANTS = ["topk-middle", "topk-late"]
-SHUFFLES = 20
+SHUFFLES, SHUFFLES_OF_GAIN = 20, 10
 GATES = ["spectral.competent", "efas.calibrated", "efas.planted", "efas.descends"]
 NO_NETWORK = (
     "Published on no network: its source draws features at random, with energies from the length of words. "
@@ -54,11 +54,11 @@ def compared(effects, efas, first_order):
     return parts, {name: value for name, value in beside.items() if not math.isnan(value)}
 
 
-def orders(n, seed):
+def orders(n, seed, draws=SHUFFLES):
     import torch
 
     generator = torch.Generator().manual_seed(seed)
-    return [torch.randperm(n, generator=generator) for _ in range(SHUFFLES)]
+    return [torch.randperm(n, generator=generator) for _ in range(draws)]
 
 
 def shuffled(model, variant, seed, lab):
@@ -141,8 +141,8 @@ def gain(effects, efas, first_order, seed):
 
 def useless(model, variant, seed, lab):
     effects, efas, first_order = effects_of(lab, model, variant, seed)
-    gains = [gain(effects, efas[rows], first_order, seed) for rows in orders(len(efas), seed)]
-    return Measurement(fmean(gains))
+    drawn = orders(len(efas), seed, SHUFFLES_OF_GAIN)
+    return Measurement(fmean(gain(effects, efas[rows], first_order, seed) for rows in drawn))
 
 
 def explicable(model, variant, seed, lab):
@@ -163,7 +163,9 @@ def explicable(model, variant, seed, lab):
     variants=VARIANTS,
     seeds=SEEDS,
     controls=[
-        Null("shuffled", f"EFAS of other latents, mean of {SHUFFLES} orders: useless", measure=useless),
+        Null(
+            "shuffled", f"EFAS of other latents, mean of {SHUFFLES_OF_GAIN} orders: useless", measure=useless
+        ),
         UNTRAINED,
         Ceiling("explicable", "the share of the effect's variance that is no noise", measure=explicable),
     ],
