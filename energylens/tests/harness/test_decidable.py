@@ -114,6 +114,7 @@ RANGES = [
 
 @settings(max_examples=100, deadline=None)
 @given(st.sampled_from(RANGES), st.integers(1, 7), REGIONS, st.integers(0, 2**32 - 1))
+@example(RANGES[3], 2, AtLeast(0.05), 2423)
 @example(RANGES[1], 5, AtLeast(1.0), 0)
 @example(RANGES[1], 5, AtMost(1.0), 0)
 @example(RANGES[3], 5, AtMost(0.0), 0)
@@ -125,7 +126,7 @@ def test_a_mean_reaches_exactly_what_some_values_do(taken, n, region, seed):
     rng = np.random.default_rng(seed)
     middle = (max(region.low, low) + min(region.high, high)) / 2
     vectors = [
-        np.clip(centre + spread * rng.uniform(-1, 1, n), low, high).tolist()
+        np.clip(np.clip(centre, low + 1e-5, high - 1e-5) + spread * rng.uniform(-1, 1, n), low, high).tolist()
         for centre in (middle, low, high, rng.uniform(low, high))
         for spread in (1e-6, 1e-3, 0.1)
     ]
