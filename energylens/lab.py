@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from energylens.energy.site import SITES, site_hook
@@ -47,8 +48,8 @@ MODEL_TASKS = {
 }
 """Every model that claims may name, with its task."""
 
-SAE_SEEDS = SEEDS
-"""The published seeds: every SAE claim takes these."""
+SAE_SEEDS = SEEDS[:3]
+"""The first of the published seeds: so many SAEs train on every network, as one batch, and are compared within it."""
 
 TEXT_SAE_SEEDS = SEEDS[:2]
 """Seeds of the SAEs that are trained on every network that reads text."""
@@ -124,11 +125,11 @@ class Lab:
         return (self.network_state, self.dictionary) != ("trained", "trained")
 
     def recipe(self, model: str, seed: int = 0) -> Recipe:
-        """The recipe of a network (or of the planted dictionary). Raises InputError for an unknown name."""
+        """The recipe of a network (or of a planted dictionary). Raises InputError for an unknown name."""
         if model == PLANTED and self.network_state == "untrained":
             raise InputError(f"{PLANTED} is no network: it has no untrained twin")
         if model == PLANTED:
-            return PlantedDictionary()
+            return PlantedDictionary(seed=seed)
         if model == WIRED:
             return self._wired(seed)
         if model in self.checkpoints:
@@ -146,14 +147,17 @@ class Lab:
         """The seeds that there are of a model: the declared ones, or one for each of a user's checkpoints."""
         return list(range(len(self.checkpoints[model]))) if model in self.checkpoints else list(declared)
 
-    def sae_recipe(self, model: str, kind: str) -> TrainSAEs:
-        """The recipe of the SAEs of one kind, all published seeds, on network seed 0 of `model`."""
+    def sae_recipe(self, model: str, kind: str, seed: int) -> TrainSAEs:
+        """The recipe of the SAEs of one kind, of all SAE_SEEDS, on one network (or planted dictionary)."""
         if kind not in SAE_KINDS:
             raise InputError(f"unknown kind of SAE {kind!r}; known: {', '.join(SAE_KINDS)}")
-        decoder: Literal["trained", "frozen"] = "frozen" if self.dictionary == "frozen" else "trained"
-        if model == PLANTED:
-            return replace(planted_saes(PLANTED_VARIANTS[kind]), decoder=decoder)
-        return TrainSAEs(source=self.recipe(model), variant=SAE_KINDS[kind], decoder=decoder)
+        source = self.recipe(model, seed)
+        saes = (
+            planted_saes(PLANTED_VARIANTS[kind], source)
+            if isinstance(source, PlantedDictionary)
+            else TrainSAEs(source=source, variant=SAE_KINDS[kind])
+        )
+        return replace(saes, seeds=SAE_SEEDS, decoder="frozen" if self.dictionary == "frozen" else "trained")
 
     def artifact(self, recipe: Recipe) -> Artifact:
         """Find or build an artifact."""
@@ -210,74 +214,85 @@ class Lab:
         """Training curves of a zoo network by name; empty for a network whose training is not known."""
         return dict(self.network(model, seed).meta.get("curves", {}))
 
-    def saes(self, model: str, kind: str) -> SAEs:
-        """The SAEs of one kind on network seed 0 of `model`."""
+    def saes(self, model: str, kind: str, seed: int) -> SAEs:
+        """The SAEs of one kind on one network."""
         from energylens.sae.sae import SAEs
 
-        recipe = self.sae_recipe(model, kind)
+        recipe = self.sae_recipe(model, kind, seed)
         return self._remember(("saes", key_of(recipe)), lambda: SAEs.from_artifact(self.artifact(recipe)))
 
     def explained_variance(self, model: str, kind: str, seed: int) -> float:
-        """Explained variance of an SAE on held-out activations."""
-        from energylens.metrics import reconstruction
+        """Explained variance on held-out activations, mean over the SAEs of one network."""
+        from energylens.metrics.reconstruction import explained_variance
 
-        held_out = self._split(model, kind)[1]
-        return reconstruction.explained_variance(held_out, self.saes(model, kind).reconstruct(held_out, seed))
+        saes, held_out = self.saes(model, kind, seed), self._split(model, kind, seed)[1]
+        return fmean(explained_variance(held_out, saes.reconstruct(held_out, each)) for each in saes.seeds)
 
     def sae_setting(self, model: str, kind: str, seed: int) -> dict[str, float]:
-        """What an SAE was trained on and how it came out: numbers to print beside a verdict.
+        """What the SAEs of one network were trained on and how they came out: numbers to print beside a verdict.
 
-        Explained variance and L0 are of held-out activations; dead latents fire on no training activation.
+        Means over the SAEs. Explained variance and L0 are of held-out activations; dead latents fire on no training
+        activation.
         """
         from energylens.metrics import reconstruction, stability
 
-        saes = self.saes(model, kind)
-        train, held_out = self._split(model, kind)
-        rank_key = ("rank", key_of(self.sae_recipe(model, kind).source))
+        saes = self.saes(model, kind, seed)
+        train, held_out = self._split(model, kind, seed)
+        rank_key = ("rank", key_of(self.sae_recipe(model, kind, seed).source))
         return {
             "explained variance": self.explained_variance(model, kind, seed),
-            "L0": reconstruction.l0(saes.encode(held_out, seed)),
-            "dead latents": reconstruction.dead_fraction(saes.encode(train, seed)),
-            "effective rank of activations": self._remember(
-                rank_key, lambda: stability.effective_rank(self.activations(model))
+            "L0": fmean(reconstruction.l0(saes.encode(held_out, each)) for each in saes.seeds),
+            "dead latents": fmean(
+                reconstruction.dead_fraction(saes.encode(train, each)) for each in saes.seeds
             ),
-            "leak rate": max(self.leak_rates(model).values()),
+            "effective rank of activations": self._remember(
+                rank_key, lambda: stability.effective_rank(self.activations(model, seed))
+            ),
+            "leak rate": max(self.leak_rates(model, seed).values()),
         }
 
-    def _split(self, model: str, kind: str) -> tuple[torch.Tensor, torch.Tensor]:
+    def _split(self, model: str, kind: str, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
         from energylens.sae.activations import split
 
-        return split(self.activations(model), self.sae_recipe(model, kind))
+        return split(self.activations(model, seed), self.sae_recipe(model, kind, seed))
 
-    def planted_dictionary(self) -> torch.Tensor:
-        """The true atoms of the planted dictionary [n_atoms, d_in]."""
+    def planted_dictionary(self, seed: int) -> torch.Tensor:
+        """The true atoms of a planted dictionary [n_atoms, d_in]."""
         import torch
 
-        return torch.tensor(self.artifact(self.recipe(PLANTED)).tensors["dictionary"])
+        return torch.tensor(self.artifact(self.recipe(PLANTED, seed)).tensors["dictionary"])
 
-    def decoder(self, model: str, kind: str, seed: int) -> torch.Tensor:
-        """Decoder of one SAE [d_sae, d_in], or the dictionary that stands in for it in a swapped lab."""
+    def decoders(self, model: str, kind: str, seed: int) -> list[torch.Tensor]:
+        """Decoders of the SAEs of one network, in the order of SAE_SEEDS; see `decoder`."""
+        return [self.decoder(model, kind, seed, sae_seed) for sae_seed in SAE_SEEDS]
+
+    def decoder(self, model: str, kind: str, seed: int, sae_seed: int) -> torch.Tensor:
+        """Decoder of one SAE [d_sae, d_in], or the dictionary that stands in for it in a swapped lab.
+
+        seed: the network's. A dictionary that is drawn depends on the kind and on both seeds.
+        """
         import torch
 
         from energylens.metrics import stability
 
-        saes = self.saes(model, kind)
+        saes = self.saes(model, kind, seed)
         if self.dictionary == "initial":
-            return saes.initial_decoder(seed)
+            return saes.initial_decoder(sae_seed)
         if self.dictionary in ("trained", "frozen"):
-            return saes.decoder(seed)
+            return saes.decoder(sae_seed)
         # Kinds draw apart: a control in which two kinds share their dictionary would be equal by construction.
-        generator = torch.Generator().manual_seed(1_000_003 * list(SAE_KINDS).index(kind) + seed)
-        d_sae, d_in = saes.decoder(seed).shape
+        drawn = 1_000_003 * (1 + list(SAE_KINDS).index(kind)) + 10_007 * seed + sae_seed
+        generator = torch.Generator().manual_seed(drawn)
+        d_sae, d_in = saes.decoder(sae_seed).shape
         if self.dictionary == "isotropic":
             return stability.random_unit_rows(d_sae, d_in, generator).float()
-        return stability.covariance_matched(self.activations(model), d_sae, generator).float()
+        return stability.covariance_matched(self.activations(model, seed), d_sae, generator).float()
 
-    def activations(self, model: str) -> torch.Tensor:
-        """What the SAEs of `model` were trained on, all inputs, float32 [n, d_in]."""
+    def activations(self, model: str, seed: int) -> torch.Tensor:
+        """What the SAEs of one network were trained on, all inputs, float32 [n, d_in]."""
         from energylens.sae.activations import activations
 
-        recipe = self.sae_recipe(model, "topk")
+        recipe = self.sae_recipe(model, "topk", seed)
         key = ("activations", key_of(recipe.source), recipe.hook_name)
         return self._remember(key, lambda: activations(self.artifact(recipe.source), recipe))
 
@@ -501,9 +516,9 @@ def needs_tuned_lens(lab: Lab, model: str, variant: str, seed: int) -> Iterable[
 
 
 def needs_saes(*kinds: str) -> Callable[[Lab, str, str, int], Iterable[Recipe]]:
-    """For claims on SAEs of these kinds; without kinds, of the kind that the variant names."""
+    """For claims on the SAEs of a network, of these kinds; without kinds, of the kind that the variant names."""
 
     def needs(lab: Lab, model: str, variant: str, seed: int) -> Iterable[Recipe]:
-        return [lab.sae_recipe(model, kind) for kind in kinds or (variant,)]
+        return [lab.sae_recipe(model, kind, seed) for kind in kinds or (variant,)]
 
     return needs

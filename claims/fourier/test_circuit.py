@@ -9,6 +9,7 @@ from energylens.metrics import fourier, stability
 MODELS = ["modadd-1l", "modadd-2l"]
 SEEDS = range(5)
 GATES = ["fourier.no-leak", "fourier.groks", "fourier.planted"]
+PUBLISHED_ON = ("modadd-1l",)
 PAPER = "Nanda et al. 2023 (arXiv:2301.05217)"
 NO_KEY = "no frequency holds more than 5 % of W_L's Fourier power"
 
@@ -44,6 +45,7 @@ def non_key_fve(model, seed, lab):
         Null("non-key", "as many frequencies, the strongest of those that are not key", measure=non_key_fve),
     ],
     gates=GATES,
+    published_on=PUBLISHED_ON,
     unit="fraction of variance",
     note="The value of a seed is its worst direction: the minimum over key frequencies, cos and sin.",
     needs=needs_network,
@@ -77,6 +79,7 @@ def random_set_fve(model, seed, lab):
         Null("random-sets", "100 random sets of as many frequencies", measure=random_set_fve),
     ],
     gates=GATES,
+    published_on=PUBLISHED_ON,
     unit="fraction of variance",
     needs=needs_network,
 )
@@ -106,6 +109,7 @@ def shuffled_share(model, seed, lab):
         Null("shuffled", "the same activations on a shuffled (a, b) grid", measure=shuffled_share),
     ],
     gates=GATES,
+    published_on=PUBLISHED_ON,
     unit="share of neurons",
     needs=needs_network,
 )
@@ -148,6 +152,7 @@ def random_set_losses(model, seed, lab):
     seeds=SEEDS,
     controls=[Null("random-sets", "a random set of as many other frequencies", measure=random_set_losses)],
     gates=GATES,
+    published_on=PUBLISHED_ON,
     unit="ratio",
     note="Both losses over all p² inputs, so that a checkpoint of unknown split is measured alike.",
     needs=needs_network,
@@ -210,6 +215,7 @@ def one_network(model, seed, lab):
         ),
     ],
     gates=GATES,
+    published_on=PUBLISHED_ON,
     unit="Jaccard index",
     note="'By chance too' is the finding here, not a flaw: the sets overlap as little as random ones.",
     needs=needs_network,

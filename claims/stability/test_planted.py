@@ -1,7 +1,9 @@
 """The positive control of the family: SAEs find a dictionary that is known to be there."""
 
+from statistics import fmean
+
 from energylens import AtLeast, Measurement, claim
-from energylens.lab import FROZEN, PLANTED, SAE_SEEDS, STEP_0, needs_saes
+from energylens.lab import FROZEN, PLANTED, STEP_0, needs_saes
 from energylens.metrics import stability
 
 
@@ -12,18 +14,17 @@ from energylens.metrics import stability
     holds_when=AtLeast(0.9),
     models=[PLANTED],
     variants=["topk", "relu", "relu-matched"],
-    seeds=SAE_SEEDS,
+    seeds=range(5),
     controls=[STEP_0, FROZEN],
     stated="restated",
+    published_on=(PLANTED,),
     unit="mean |cosine| to the true atoms, one to one",
+    note="Every seed is a dictionary of its own: its value is the mean over three SAEs.",
     needs=needs_saes(),
 )
 def test_planted(model, variant, seed, lab):
-    decoder = lab.decoder(model, variant, seed)
-    truth = lab.planted_dictionary()
-    first = SAE_SEEDS[0]
-    agreement = stability.pw_mcc(decoder, lab.decoder(model, variant, first))
+    decoders, truth = lab.decoders(model, variant, seed), lab.planted_dictionary(seed)
     return Measurement(
-        stability.ground_truth_mcc(truth, decoder),
-        beside={} if seed == first else {f"pw_mcc with seed {first}": agreement},
+        fmean(stability.ground_truth_mcc(truth, decoder) for decoder in decoders),
+        beside={"pw_mcc of two SAEs": fmean(stability.pairwise(stability.pw_mcc, decoders))},
     )

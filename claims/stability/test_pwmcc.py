@@ -1,47 +1,39 @@
 """Do SAEs with different seeds find the same features? PWMCC as published, and what chance makes of it."""
 
 from dataclasses import replace
+from statistics import fmean
 
-from energylens import AtLeast, AtMost, Equivalent, Gate, Measurement, Null, Pairs, claim
-from energylens.lab import COVARIANCE, FROZEN, ISOTROPIC, PLANTED, SAE_SEEDS, STEP_0, UNTRAINED, needs_saes
+from energylens import AtLeast, AtMost, Equivalent, Gate, Measurement, Null, claim
+from energylens.lab import COVARIANCE, FROZEN, ISOTROPIC, PLANTED, STEP_0, UNTRAINED, needs_saes
 from energylens.metrics import stability
 
 PUBLISHED = "Published SAE stability study on modular addition: 5 TopK (k = 32) and 5 ReLU SAEs, d_sae = 1024"
-CONDITIONAL = "Conditional on one network, seed 0; the seeds are the SAEs'."
+BY_NETWORK = (
+    "Every seed is a network of its own: its value is the mean over three SAEs, or over their three pairs."
+)
 PLANTED_FOUND = Gate("stability.planted", on=PLANTED)
 HONEST_NETWORK = ["fourier.no-leak", "fourier.groks", PLANTED_FOUND]
 AS_PUBLISHED_MODELS = ["modadd-leaky", "modadd-1l"]
+PUBLISHED_ON = ("modadd-leaky",)
+SEEDS = range(5)
 
 
-def tensors(arrays):
-    import torch
-
-    return {name: torch.from_numpy(array) for name, array in arrays.items()}
-
-
-def pwmcc(first, second, name="decoder"):
-    """PWMCC of two seeds' dictionaries."""
-    return stability.pwmcc(tensors(first)[name], tensors(second)[name])
+def pwmccs(lab, model, kind, seed):
+    """PWMCC of all pairs of one network's SAEs."""
+    return stability.pairwise(stability.pwmcc, lab.decoders(model, kind, seed))
 
 
-def excess(first, second, name="decoder"):
-    """Excess of PWMCC over the larger of analytic chance and the same SAEs before training."""
-    chance = max(stability.chance_max_abs_cos(*first[name].shape), pwmcc(first, second, f"{name} at step 0"))
-    return stability.excess(pwmcc(first, second, name), chance)
+def excesses(lab, model, kind, seed):
+    """Excess of PWMCC over the larger of analytic chance and the same SAEs before training, of all pairs."""
+    decoders, saes = lab.decoders(model, kind, seed), lab.saes(model, kind, seed)
+    analytic = stability.chance_max_abs_cos(*decoders[0].shape)
+    before = stability.pairwise(stability.pwmcc, [saes.initial_decoder(each) for each in saes.seeds])
+    after = stability.pairwise(stability.pwmcc, decoders)
+    return [stability.excess(m, max(analytic, m0)) for m, m0 in zip(after, before, strict=True)]
 
 
-def topk_minus_relu(first, second):
-    """Difference of the two kinds' PWMCC."""
-    return pwmcc(first, second, "topk") - pwmcc(first, second, "relu")
-
-
-def topk_minus_relu_excess(first, second):
-    """Difference of the two kinds' excess over chance, ReLU at the L0 of TopK."""
-    return excess(first, second, "topk") - excess(first, second, "relu-matched")
-
-
-def analytic_chance(model, lab):
-    return Measurement(stability.chance_max_abs_cos(*lab.decoder(model, "topk", SAE_SEEDS[0]).shape))
+def analytic_chance(model, seed, lab):
+    return Measurement(stability.chance_max_abs_cos(*lab.decoders(model, "topk", seed)[0].shape))
 
 
 def pwmcc_level(kind, name, published):
@@ -53,13 +45,13 @@ def pwmcc_level(kind, name, published):
         reported=f"{published} ± .001",
         holds_when=Equivalent(published, 0.01),
         models=AS_PUBLISHED_MODELS,
-        seeds=SAE_SEEDS,
-        statistic=Pairs(pwmcc),
+        seeds=SEEDS,
         controls=[
             Null(
                 "analytic-chance",
                 "expected PWMCC of independent random directions, exact",
                 measure=analytic_chance,
+                exact=True,
             ),
             ISOTROPIC,
             STEP_0,
@@ -67,10 +59,10 @@ def pwmcc_level(kind, name, published):
             UNTRAINED,
             COVARIANCE,
         ],
-        gates=[Gate("stability.planted", on=PLANTED)],
+        gates=[PLANTED_FOUND],
+        published_on=PUBLISHED_ON,
         unit="cosine",
-        conditional_on=0,
-        note=CONDITIONAL,
+        note=BY_NETWORK,
         needs=needs_saes(kind),
     )
 
@@ -86,11 +78,12 @@ def test_pwmcc_level_relu(model, seed, lab):
 
 
 def level(lab, model, kind, seed):
-    """One SAE's decoder, beside it what it was trained on and how it came out."""
-    beside = {} if lab.is_swapped else lab.sae_setting(model, kind, seed)
-    return Measurement(
-        arrays={"decoder": lab.decoder(model, kind, seed).numpy()}, unit="cosine", beside=beside
-    )
+    """PWMCC of one network's SAEs; beside it how far its pairs lie apart, and how the SAEs came out."""
+    pairs = pwmccs(lab, model, kind, seed)
+    beside = {"largest minus smallest pair": max(pairs) - min(pairs)}
+    if not lab.is_swapped:
+        beside |= lab.sae_setting(model, kind, seed)
+    return Measurement(fmean(pairs), unit="cosine", beside=beside)
 
 
 @claim(
@@ -100,17 +93,17 @@ def level(lab, model, kind, seed):
     reported="difference .002",
     holds_when=Equivalent(0, 0.01),
     models=AS_PUBLISHED_MODELS,
-    seeds=SAE_SEEDS,
-    statistic=Pairs(topk_minus_relu),
+    seeds=SEEDS,
     controls=[ISOTROPIC, UNTRAINED],
     gates=[PLANTED_FOUND],
+    published_on=PUBLISHED_ON,
     unit="difference of cosines",
-    conditional_on=0,
-    note=CONDITIONAL,
+    note=BY_NETWORK,
     needs=needs_saes("topk", "relu"),
 )
 def test_topk_relu_equal(model, seed, lab):
-    return Measurement(arrays={kind: lab.decoder(model, kind, seed).numpy() for kind in ("topk", "relu")})
+    topk, relu = (fmean(pwmccs(lab, model, kind, seed)) for kind in ("topk", "relu"))
+    return Measurement(topk - relu, beside={"PWMCC, topk": topk, "PWMCC, relu": relu})
 
 
 @claim(
@@ -120,30 +113,22 @@ def test_topk_relu_equal(model, seed, lab):
     reported="difference .002, at L0 32 against 427",
     holds_when=Equivalent(0, 0.01),
     models=["modadd-1l"],
-    seeds=SAE_SEEDS,
-    statistic=Pairs(topk_minus_relu_excess),
+    seeds=SEEDS,
     controls=[ISOTROPIC, UNTRAINED],
     gates=HONEST_NETWORK,
     stated="restated",
+    published_on=PUBLISHED_ON,
     unit="difference of excesses over chance",
-    conditional_on=0,
-    note=CONDITIONAL + " L1 of the ReLU SAEs was found on a held-out seed.",
+    note=BY_NETWORK + " L1 of the ReLU SAEs was found on a held-out SAE seed, on each network.",
     needs=needs_saes("topk", "relu-matched"),
 )
 def test_topk_relu_equal_restated(model, seed, lab):
     kinds = ("topk", "relu-matched")
-    arrays = dict(before_and_after(lab, model, kinds, seed))
-    if lab.is_swapped:
-        return Measurement(arrays=arrays)
-    l0 = {f"L0, {kind}": lab.sae_setting(model, kind, seed)["L0"] for kind in kinds}
-    return Measurement(arrays=arrays, beside=l0)
-
-
-def before_and_after(lab, model, kinds, seed):
-    """Decoders of each kind after training, and the ones they started from."""
-    for kind in kinds:
-        yield kind, lab.decoder(model, kind, seed).numpy()
-        yield f"{kind} at step 0", lab.saes(model, kind).initial_decoder(seed).numpy()
+    excess = {kind: fmean(excesses(lab, model, kind, seed)) for kind in kinds}
+    beside = {f"excess, {kind}": excess[kind] for kind in kinds}
+    if not lab.is_swapped:
+        beside |= {f"L0, {kind}": lab.sae_setting(model, kind, seed)["L0"] for kind in kinds}
+    return Measurement(excess["topk"] - excess["relu-matched"], beside=beside)
 
 
 @claim(
@@ -154,18 +139,19 @@ def before_and_after(lab, model, kinds, seed):
     holds_when={"explained variance": AtLeast(0.92), "pwmcc": AtMost(0.35)},
     models=AS_PUBLISHED_MODELS,
     variants=["topk", "relu"],
-    seeds=SAE_SEEDS,
-    statistic={"pwmcc": Pairs(pwmcc)},
+    seeds=SEEDS,
     controls=[FROZEN],
     gates=[PLANTED_FOUND],
-    conditional_on=0,
-    note=CONDITIONAL + " A frozen random decoder that reconstructs as well learnt no features at all.",
+    published_on=PUBLISHED_ON,
+    note=BY_NETWORK + " A frozen random decoder that reconstructs as well learnt no features at all.",
     needs=needs_saes(),
 )
 def test_decoupled(model, variant, seed, lab):
     return Measurement(
-        {"explained variance": lab.explained_variance(model, variant, seed)},
-        arrays={"decoder": lab.decoder(model, variant, seed).numpy()},
+        {
+            "explained variance": lab.explained_variance(model, variant, seed),
+            "pwmcc": fmean(pwmccs(lab, model, variant, seed)),
+        }
     )
 
 
@@ -176,14 +162,13 @@ def test_decoupled(model, variant, seed, lab):
     holds_when=AtLeast(0.05),
     models=["modadd-1l"],
     variants=["topk", "relu", "relu-matched"],
-    seeds=SAE_SEEDS,
-    statistic=Pairs(excess),
+    seeds=SEEDS,
     controls=[COVARIANCE, UNTRAINED, replace(FROZEN, qualifies=False)],
     gates=HONEST_NETWORK,
     stated="restated",
+    published_on=PUBLISHED_ON,
     unit="excess over chance",
-    conditional_on=0,
-    note=CONDITIONAL
+    note=BY_NETWORK
     + " Chance is the larger of the analytic level and the same SAEs before training. Activations of low rank "
     "make any dictionary drawn with their covariance agree: where that null exceeds the trained SAEs, agreement "
     "shows the subspace that the network uses, not features that the SAEs found in it. A frozen decoder is its own "
@@ -191,8 +176,9 @@ def test_decoupled(model, variant, seed, lab):
     needs=needs_saes(),
 )
 def test_above_chance(model, variant, seed, lab):
-    arrays = {
-        "decoder": lab.decoder(model, variant, seed).numpy(),
-        "decoder at step 0": lab.saes(model, variant).initial_decoder(seed).numpy(),
-    }
-    return Measurement(arrays=arrays, unit="excess over chance")
+    pairs = excesses(lab, model, variant, seed)
+    return Measurement(
+        fmean(pairs),
+        unit="excess over chance",
+        beside={"largest minus smallest pair": max(pairs) - min(pairs)},
+    )

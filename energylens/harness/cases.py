@@ -41,20 +41,14 @@ def cases_of(claim: Claim, seeds_by_model: dict[str, tuple[int, ...]]) -> Iterat
             yield Case(claim, model, variant, None)
 
 
-def is_conditional(gate: Gate, claim: Claim) -> bool:
-    """Whether the gate checks the one network that the claim is conditional on, not each of the claim's seeds."""
-    return gate.on is None and claim.conditional_on is not None
-
-
 def gate_cases(gate: Gate, declared: Claim, case: Case, seeds: tuple[int, ...]) -> list[Case]:
     """The measurements of a gate (the claim `declared`) that a verdict on `case` with these seeds rests on.
 
-    A gate is checked on the claim's model and seeds; on the one network seed that a claim is conditional on; or,
-    with `on`, on that model at the claim's seeds. The variant of the same name is taken, or all if there is none.
+    A gate is checked on the claim's model and seeds; or, with `on`, on that model at the claim's seeds. The variant
+    of the same name is taken, or all if there is none.
     """
-    checked = (case.claim.conditional_on,) if is_conditional(gate, case.claim) else seeds
     variants = (case.variant,) if case.variant in declared.variants else declared.variants or ("",)
-    return [Case(declared, gate.on or case.model, variant, seed) for variant in variants for seed in checked]
+    return [Case(declared, gate.on or case.model, variant, seed) for variant in variants for seed in seeds]
 
 
 def cases_behind(

@@ -42,7 +42,6 @@ class Claim:
     note: str
     figure: Figure | None
     needs: Callable[..., Iterable[Any]] | None
-    conditional_on: int | None
     role: str
     competence: bool
     must_fail: tuple[str, ...]
@@ -69,7 +68,6 @@ class Claim:
             "region": "; ".join(f"{part}: {region}" for part, region in sorted(self.regions.items())),
             "statistic": "; ".join(f"{part}: {s.describes}" for part, s in sorted(self.statistics.items())),
             "seeds": ", ".join(map(str, self.seeds))
-            + ("" if self.conditional_on is None else f"; network seed {self.conditional_on}")
             + "".join(f"; {model}: {', '.join(map(str, s))}" for model, s in sorted(self.seeds_on.items())),
             "nulls": ", ".join(sorted(null.declaration for null in self.nulls if null.qualifies)),
             **(
@@ -114,7 +112,6 @@ def claim(
     note: str = "",
     figure: Figure | None = None,
     needs: Callable[..., Iterable[Any]] | None = None,
-    conditional_on: int | None = None,
 ) -> Callable[[Body], Body]:
     """Declare a finding as an executable claim. The decorated function only measures; the harness judges.
 
@@ -131,7 +128,6 @@ def claim(
     undefined_is: id of the claim that says what is found where this one is undefined (NaN).
     figure: what to draw of the `series` of its measurements.
     needs: function (lab, model, variant, seed) -> recipes to build ahead of the measurements.
-    conditional_on: the network's seed when the claim's seeds are not the network's (SAE claims).
     Raises DeclarationError, naming claim and file, for a declaration that could not be judged.
     """
 
@@ -147,7 +143,7 @@ def claim(
             nulls=tuple(c for c in _tuple_of(controls, Control, "controls") if isinstance(c, Null)),
             ceilings=tuple(c for c in controls if isinstance(c, Ceiling)),
             gates=tuple(Gate(g) if isinstance(g, str) else g for g in _tuple_of(gates, str | Gate, "gates")),
-            figure=figure, needs=needs, conditional_on=conditional_on,
+            figure=figure, needs=needs,
             role="claim", competence=False, must_fail=(), function=function, where=where,
             published_on=_tuple_of(published_on, str, "published_on"),
             seeds_on={name: _tuple_of(s, int, f"seeds_on {name}") for name, s in (seeds_on or {}).items()},
@@ -191,7 +187,7 @@ def gate(
             models=_tuple_of(models, str, "models"),
             seeds=_tuple_of(seeds, int, "seeds"),
             variants=(), nulls=_tuple_of(rejects, Null, "rejects"), ceilings=(), gates=(),
-            figure=figure, needs=needs, conditional_on=None,
+            figure=figure, needs=needs,
             role="gate", competence=competence, must_fail=_tuple_of(must_fail, str, "must_fail"),
             function=function, where=where,
         )  # fmt: skip

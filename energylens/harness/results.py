@@ -43,7 +43,7 @@ def describe_claim(claim: Claim, root: Path) -> dict[str, Any]:
 
 _SHOWN = (
     "id", "says", "source", "reported", "stated", "unit", "note", "tier", "role", "models", "variants", "seeds",
-    "regions", "gates", "must_fail", "competence", "conditional_on", "figure", "extends", "published_on",
+    "regions", "gates", "must_fail", "competence", "figure", "extends", "published_on",
     "seeds_on", "undefined_is",
 )  # fmt: skip
 

@@ -5,8 +5,9 @@ to the order and the length of its rows; `pwmcc`, `mmcs` and `ground_truth_mcc` 
 """
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import combinations
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float, Int
@@ -17,6 +18,8 @@ from scipy.stats import hypergeom
 from torch import Generator, Tensor
 
 from energylens.errors import InputError
+
+T = TypeVar("T")
 
 
 def unit_rows(rows: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
@@ -184,9 +187,14 @@ def jaccard_chance(population: int, size_a: int, size_b: int) -> float:
     return float(sum(q * i / (size_a + size_b - i) for i, q in zip(overlaps, probabilities, strict=True)))
 
 
+def pairwise(similarity: Callable[[T, T], float], items: Sequence[T]) -> list[float]:
+    """Similarity of all pairs of items, each pair once, in the order of `itertools.combinations`."""
+    if len(items) < 2:
+        raise InputError(f"a pairwise measure needs at least two items, received {len(items)}")
+    return [similarity(first, second) for first, second in combinations(items, 2)]
+
+
 def mean_pairwise_jaccard(sets: Sequence[Collection[int]]) -> float:
     """Mean Jaccard index over all pairs of sets (one set per seed)."""
-    if len(sets) < 2:
-        raise InputError(f"a pairwise index needs at least two sets, received {len(sets)}")
-    pairs = list(combinations(sets, 2))
-    return sum(jaccard(a, b) for a, b in pairs) / len(pairs)
+    pairs = pairwise(jaccard, sets)
+    return sum(pairs) / len(pairs)

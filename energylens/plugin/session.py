@@ -127,8 +127,7 @@ class ClaimSession:
         by_model = {}
         for name, recipes in self.own_checkpoints.items():
             if recipes[0].task_name in spoken:
-                seeds = tuple(range(len(recipes))) if claim.conditional_on is None else claim.seeds
-                by_model[name] = seeds[: self.options.seeds]
+                by_model[name] = tuple(range(len(recipes)))[: self.options.seeds]
         return by_model
 
     def resolve(self, claim_id: str, asked_by: Claim) -> Declared:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from energylens import Gate, Measurement, Unavailable
 from energylens.errors import InputError
-from energylens.harness.cases import Case, cases_of, gate_cases, is_conditional
+from energylens.harness.cases import Case, cases_of, gate_cases
 from energylens.harness.judge import judge
 from energylens.harness.plain import plain, write_json
 from energylens.harness.results import assemble, claim_word, describe_claim, read_results, write_results
@@ -148,14 +148,13 @@ def test_describe_claim_says_how_to_rerun():
     assert described["regions"] == {"value": {"low": 1.0, "high": "Infinity", "text": "≥ 1"}}
 
 
-def test_a_gate_on_the_one_network_of_a_conditional_claim_concerns_every_seed():
-    claim = declare(seeds=range(5), conditional_on=0, gates=["toy.gate", Gate("toy.planted", on="cards")])
+def test_a_gate_is_checked_at_the_seeds_of_its_claim_on_any_model():
+    claim = declare(seeds=range(5), gates=["toy.gate", Gate("toy.planted", on="cards")])
     case = Case(claim, "dice", "", None)
-    conditional, planted = claim.gates
-    assert [each.seed for each in gate_cases(conditional, declare(id="toy.gate"), case, (0, 1))] == [0]
-    assert is_conditional(conditional, claim)
+    plain_gate, planted = claim.gates
+    on_model = gate_cases(plain_gate, declare(id="toy.gate"), case, (0, 1))
+    assert [(each.model, each.seed) for each in on_model] == [("dice", 0), ("dice", 1)]
     on_planted = gate_cases(planted, declare(id="toy.planted", variants=["a", "b"]), case, (0, 1))
     assert [(each.model, each.variant, each.seed) for each in on_planted] == [
         ("cards", "a", 0), ("cards", "a", 1), ("cards", "b", 0), ("cards", "b", 1),
     ]  # fmt: skip
-    assert not is_conditional(planted, claim)

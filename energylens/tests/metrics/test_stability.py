@@ -22,6 +22,7 @@ from energylens.metrics.stability import (
     max_abs_cosines,
     mean_pairwise_jaccard,
     mmcs,
+    pairwise,
     principal_directions,
     pw_mcc,
     pwmcc,
@@ -440,6 +441,10 @@ def test_sizes_of_no_subsets_are_refused(sizes):
         jaccard_chance(10, *sizes)
 
 
+def test_pairs_come_once_each_in_the_order_of_their_items():
+    assert pairwise(lambda first, second: 10.0 * first + second, [1, 2, 3, 4]) == [12, 13, 14, 23, 24, 34]
+
+
 def test_jaccard_of_known_sets():
     assert jaccard([1, 2, 3], [2, 3, 4]) == 0.5
     assert math.isnan(jaccard([], []))
@@ -459,7 +464,7 @@ def test_values_without_a_meaning_are_refused_by_name():
             chance_max_abs_cos(n, d)
     with pytest.raises(InputError, match="covariance"):
         covariance_matched(good, 2, rng())
-    with pytest.raises(InputError, match="two sets"):
+    with pytest.raises(InputError, match="at least two items, received 1"):
         mean_pairwise_jaccard([[1]])
     with pytest.raises(InputError, match="12"):
         jaccard_chance(10, 12, 3)

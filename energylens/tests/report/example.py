@@ -84,7 +84,6 @@ def r2() -> None: ...
     seeds=SEEDS,
     unit="cosine",
     statistic=Pairs(lambda a, b: float((a["d"] + b["d"]).mean() / 2)),
-    conditional_on=0,
     controls=(
         _null("analytic-chance", "Two random dictionaries of this size."),
         _null("step-0", "The SAEs before training."),
@@ -106,7 +105,6 @@ def level() -> None: ...
     reported=".92–.98; .30",
     controls=(_null("frozen-decoder", "A decoder that never learned."),),
     statistic={"pwmcc": Pairs(lambda a, b: float((a["d"] + b["d"]).mean() / 2))},
-    conditional_on=0,
 )
 def decoupled() -> None: ...
 

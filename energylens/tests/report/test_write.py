@@ -117,7 +117,7 @@ def test_a_section_tells_what_the_verdict_rests_on(validation: str) -> None:
     section = validation.split("### stability.pwmcc-level")[1].split("<a id=")[0]
     for text in (
         "Two random dictionaries of this size.", "printed beside, no chance level", "over pairs",
-        "on the network of seed 0 only", "pytest example.py::level",
+        "Seeds: 42, 123, 456, 789, 1011", "pytest example.py::level",
         "What would refute it: The whole 90 % interval",
     ):  # fmt: skip
         assert text in section
