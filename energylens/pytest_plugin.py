@@ -22,7 +22,6 @@ from energylens.harness.claim import TIERS, Claim, claim_of
 from energylens.harness.ledger import compare
 from energylens.harness.measurement import Unavailable
 from energylens.harness.plain import plain
-from energylens.harness.results import describe_claim
 from energylens.plugin import hookspecs
 from energylens.plugin.labs import lab_of, one_torch_thread, zoo_lab
 from energylens.plugin.measure import Measurer
@@ -220,7 +219,7 @@ def _measure(item: pytest.Function, measurer: Measurer, case: Case) -> None:
 def _judge(item: pytest.Function, session: ClaimSession, measurer: Measurer, case: Case) -> None:
     verdict = measurer.verdict(case, item.obj)
     verdict = replace(verdict, artifacts=session.artifacts_behind(case), machine=session.machine)
-    described = describe_claim(case.claim, session.root)
+    described = session.described(case.claim)
     comparison = compare(plain(verdict), described, session.ledger.get(verdict.key), session.options.ledger)
     session.run.record_verdict(verdict)
     session.run.record_note("ledger", verdict.key, comparison)

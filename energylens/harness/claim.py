@@ -15,6 +15,9 @@ from energylens.harness.region import Region
 from energylens.harness.statistic import Mean, Statistic
 
 TIERS = ("cpu", "full", "pretrained", "gpu")
+MEASURE = "measure"
+"""Entry of a recorded declaration that tells the code which measures; no claim declares it."""
+
 _ID = re.compile(r"(?=.{1,100}\Z)[a-z0-9]+(?:[.-][a-z0-9]+)*")
 
 Body = TypeVar("Body", bound=Callable[..., Any])
@@ -81,13 +84,17 @@ class Claim:
     @property
     def declaration_hash(self) -> str:
         """First 16 hex digits of the sha256 of the declaration."""
-        text = json.dumps(self.declaration, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return hash_of(self.declaration)
 
     @property
     def parts(self) -> tuple[str, ...]:
         """Names of the parts; a claim that names none has the part `value`."""
         return tuple(self.regions)
+
+
+def hash_of(declaration: Mapping[str, str]) -> str:
+    """First 16 hex digits of the sha256 of a declaration as text."""
+    return hashlib.sha256(json.dumps(declaration, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def claim(

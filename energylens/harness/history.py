@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from energylens.errors import InputError
+from energylens.harness.claim import MEASURE, hash_of
 from energylens.harness.ledger import short
 from energylens.harness.plain import plain, replace_file
 from energylens.harness.provenance import environment
@@ -28,7 +29,7 @@ _DIGITS = 8
 def history_line(results: Mapping[str, Any]) -> dict[str, Any]:
     """What the history keeps of a run; see the module. A user's own checkpoints and what did not run are left out."""
     provenance = results["provenance"]
-    declared = {claim["id"]: claim["declaration_hash"][:_DIGITS] for claim in results["claims"]}
+    declared = {claim["id"]: _declared(claim)[:_DIGITS] for claim in results["claims"]}
     reached = [
         v for v in results["verdicts"] if v["word"] not in (Word.NOT_RUN, ERROR) and not v["own_checkpoint"]
     ]
@@ -50,6 +51,12 @@ def history_line(results: Mapping[str, Any]) -> dict[str, Any]:
             for v in reached
         },
     }
+
+
+def _declared(claim: Mapping[str, Any]) -> str:
+    """Hash of what is declared, whatever code measures it: edits of that are told by their own file."""
+    texts = dict(claim.get("declaration", {}))
+    return hash_of(texts) if texts.pop(MEASURE, "") else str(claim["declaration_hash"])
 
 
 def _digest(content: Any) -> str:

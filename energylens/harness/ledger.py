@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from energylens.errors import InputError
+from energylens.harness.claim import MEASURE
 from energylens.harness.plain import replace_file
 from energylens.harness.provenance import machine_of
 from energylens.harness.replication import FAR, Estimate, estimate_of, z_value
@@ -88,6 +89,8 @@ def compare(
     if row is None:
         red = strict or word in (Word.REFUTED, Word.INVALID)
         return Comparison(Status.UNRECORDED, red, f"{key} is {word} and not in the ledger")
+    if _differs_in_measure_alone(row, claim):
+        return _other_measure(row, verdict, claim, strict)
     if row["declaration_hash"] != claim["declaration_hash"]:
         changed = "\n".join(
             f"  {line}" for line in declaration_diff(row["declaration"], claim["declaration"])
@@ -143,6 +146,39 @@ def _z(part: Mapping[str, Any], row: Mapping[str, Any]) -> float:
     return z_value(recorded, estimate_of(part))
 
 
+def _differs_in_measure_alone(row: Mapping[str, Any], claim: Mapping[str, Any]) -> bool:
+    """Whether the same is declared and other code measures it, or code that the row does not tell."""
+    changed = list(declaration_diff(row["declaration"], claim["declaration"]))
+    return bool(changed) and all(line.startswith(f"{MEASURE}: ") for line in changed)
+
+
+def _other_measure(
+    row: Mapping[str, Any], verdict: Mapping[str, Any], claim: Mapping[str, Any], strict: bool
+) -> Comparison:
+    """The same where word and numbers are, to six significant digits; else amended. Whatever the artifacts."""
+    if row["verdict"] == verdict["word"] and _is_recorded(row["estimates"], estimates_of(verdict)):
+        return Comparison(Status.SAME, False, recorded=row)
+    key = row_key(verdict["claim"], verdict["model"], verdict["variant"])
+    (changed,) = declaration_diff(row["declaration"], claim["declaration"])
+    moved = f"{key}: {row['verdict']} -> {verdict['word']}\n{_numbers(row, verdict)}"
+    return Comparison(Status.AMENDED, strict, f"amended: measure of {moved}\n  {changed}", row)
+
+
+def _is_recorded(recorded: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
+    """NaN is the same as NaN, so numbers are compared as text."""
+    texts = [
+        {part: [str(short(x)) for x in numbers] for part, numbers in each.items()}
+        for each in (recorded, found)
+    ]
+    return texts[0] == texts[1]
+
+
+def estimates_of(verdict: Mapping[str, Any]) -> dict[str, list[float]]:
+    """[estimate, low, high] of every part, as the ledger records them."""
+    names = ("estimate", "low", "high")
+    return {part["part"]: [short(part[name]) for name in names] for part in verdict["parts"]}
+
+
 def updated(
     rows: Mapping[str, dict[str, Any]],
     results: Mapping[str, Any],
@@ -193,10 +229,7 @@ def _row(verdict: Mapping[str, Any], claim: Mapping[str, Any]) -> dict[str, Any]
         "verdict": str(verdict["word"]),
         "qualifiers": list(verdict["qualifiers"]),
         **({"data": verdict["data"]} if verdict.get("data") else {}),
-        "estimates": {
-            part["part"]: [short(part[name]) for name in ("estimate", "low", "high")]
-            for part in verdict["parts"]
-        },
+        "estimates": estimates_of(verdict),
         "standard_errors": {part["part"]: short(estimate_of(part).se) for part in verdict["parts"]},
         **({"scales": scales} if scales else {}),
         **{name: verdict[name] for name in ("artifacts", "machine") if verdict.get(name)},

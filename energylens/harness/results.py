@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from energylens.errors import InputError
-from energylens.harness.claim import Claim
+from energylens.harness.claim import MEASURE, Claim, hash_of
 from energylens.harness.decidable import described
 from energylens.harness.headline import headline
 from energylens.harness.plain import plain, write_json
@@ -22,8 +22,12 @@ NOT_SELECTED = "not selected in this run"
 _WORST_FIRST = (ERROR, Word.REFUTED, Word.INVALID, Word.INCONCLUSIVE, Word.NOT_RUN, Word.HOLDS)
 
 
-def describe_claim(claim: Claim, root: Path) -> dict[str, Any]:
-    """A declaration as it goes into results.json; `root` shortens the file name."""
+def describe_claim(claim: Claim, root: Path, measure: str = "") -> dict[str, Any]:
+    """A declaration as it goes into results.json; `root` shortens the file name.
+
+    measure: hash of the code that measures, which becomes part of the declaration.
+    """
+    declaration = claim.declaration | ({MEASURE: measure} if measure else {})
     file, _, line = claim.where.rpartition(":")
     path = Path(file)
     shown = path.relative_to(root) if path.is_relative_to(root) else path
@@ -33,8 +37,8 @@ def describe_claim(claim: Claim, root: Path) -> dict[str, Any]:
         "nulls": [{"name": n.name, "why": n.why, "qualifies": n.qualifies} for n in claim.nulls],
         "ceilings": [{"name": c.name, "why": c.why} for c in claim.ceilings],
         "reach": described(claim),
-        "declaration": claim.declaration,
-        "declaration_hash": claim.declaration_hash,
+        "declaration": declaration,
+        "declaration_hash": hash_of(declaration),
         "file": shown.as_posix(),
         "line": int(line),
         "rerun": f"pytest {shown.as_posix()}::{claim.function}",

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import energylens
 from energylens.errors import DeclarationError, InputError
 from energylens.harness.cases import Case, cases_behind, cases_of
 from energylens.harness.catalogue import Declared, add_declared, load_claims
@@ -18,6 +19,7 @@ from energylens.harness.question import check_answers, questions_beside
 from energylens.harness.results import describe_claim
 from energylens.harness.run import RunFolder
 from energylens.plugin.basis import Witness
+from energylens.plugin.measured_code import MeasuredCode, reader
 from energylens.plugin.options import Options
 
 
@@ -97,7 +99,7 @@ class ClaimSession:
 
     def note(self, claim: Claim, cases: list[Case]) -> None:
         """Tell results.json what is declared, whether or not it is selected later."""
-        self.run.record_note("claim", claim.id, describe_claim(claim, self.root))
+        self.run.record_note("claim", claim.id, self.described(claim))
         verdicts = [case for case in cases if case.seed is None]
         for index, case in enumerate(verdicts):
             own = case.model in self.own_checkpoints
@@ -105,6 +107,16 @@ class ClaimSession:
                 claim=claim.id, model=case.model, variant=case.variant, index=index, own_checkpoint=own
             )
             self.run.record_note("row", case.row, row)
+
+    def described(self, claim: Claim) -> dict[str, Any]:
+        """What results.json and the ledger tell of a claim, the hash of the code that measures it included."""
+        file = Path(claim.where.rpartition(":")[0])
+        path = file.relative_to(self.root) if file.is_relative_to(self.root) else file
+        return describe_claim(claim, self.root, self._code.measure(path.as_posix(), claim.function))
+
+    @cached_property
+    def _code(self) -> MeasuredCode:
+        return MeasuredCode(reader(self.root, Path(energylens.__path__[0])))
 
     @cached_property
     def witness(self) -> Witness:

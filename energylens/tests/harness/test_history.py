@@ -1,9 +1,12 @@
 import json
+from pathlib import Path
 
 import pytest
 
 from energylens.errors import InputError
 from energylens.harness.history import HISTORY, append_history, history_line, read_history
+from energylens.harness.results import describe_claim
+from energylens.tests.harness.helpers import declare
 
 
 def verdict(model="dice", word="HOLDS", estimate=0.123456789, **changes):
@@ -112,3 +115,12 @@ def test_a_run_of_two_hundred_verdicts_stays_below_40_kb(tmp_path):
     ]
     append_history(path, history_line(results(*verdicts)))
     assert path.stat().st_size < 40_000
+
+
+def test_the_measure_is_no_part_of_the_declaration_in_a_history():
+    found = results()
+    lines = [
+        history_line(found | {"claims": [describe_claim(declare(), Path("/"), measure)]})
+        for measure in ("", "a", "b")
+    ]
+    assert lines[0]["rows"] == lines[1]["rows"] == lines[2]["rows"]

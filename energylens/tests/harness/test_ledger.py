@@ -132,3 +132,50 @@ def test_a_broken_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"ledger\.toml"):
         read_ledger(path)
     assert read_ledger(tmp_path / "none.toml") == {}
+
+
+def with_measure(found, measure):
+    """The same run, by code of this hash; of none where it is empty."""
+    claim = declare()
+    return found | {"claims": [describe_claim(claim, Path("/"), measure)]}
+
+
+def measured_by(values, measure, recorded, mode=Mode.CHECK):
+    found = with_measure(results(values), measure)
+    return compare(found["verdicts"][0], found["claims"][0], recorded, mode)
+
+
+@pytest.mark.parametrize("before", ["", "aaaa"])
+@pytest.mark.parametrize("mode", [Mode.CHECK, Mode.STRICT])
+def test_another_measure_that_leaves_every_number_is_accepted_silently(before, mode):
+    nothing_defined = (float("nan"), *LARGE[1:])
+    for values in (LARGE, BETWEEN, nothing_defined):
+        recorded = updated({}, with_measure(results(values), before), complete=True)["toy.mean/dice"]
+        comparison = measured_by(values, "bbbb", recorded, mode)
+        assert (comparison.status, comparison.red, comparison.message) == (Status.SAME, False, "")
+
+
+@pytest.mark.parametrize("before", ["", "aaaa"])
+@pytest.mark.parametrize("now", [SMALL, BETWEEN, (*LARGE[1:], LARGE[0] + 1e-4)])
+def test_another_measure_with_other_numbers_is_amended(before, now):
+    recorded = updated({}, with_measure(results(LARGE), before), complete=True)["toy.mean/dice"]
+    comparison = measured_by(now, "bbbb", recorded)
+    assert (comparison.status, comparison.red) == (Status.AMENDED, False)
+    assert comparison.message.startswith("amended: measure of toy.mean/dice: HOLDS -> ")
+    assert "2 [1.925, 2.075] -> " in comparison.message
+    assert f"measure: '{before}' -> 'bbbb'" in comparison.message
+    assert measured_by(now, "bbbb", recorded, Mode.STRICT).red
+
+
+def test_the_same_measure_with_other_numbers_still_flips():
+    recorded = updated({}, with_measure(results(LARGE), "aaaa"), complete=True)["toy.mean/dice"]
+    assert recorded["declaration"]["measure"] == "aaaa"
+    assert measured_by(SMALL, "aaaa", recorded).status is Status.FLIP
+
+
+def test_the_measure_is_part_of_what_is_recorded_and_hashed():
+    claim = declare()
+    first, second = (describe_claim(claim, Path("/"), measure) for measure in ("aaaa", "bbbb"))
+    assert first["declaration_hash"] != second["declaration_hash"] != claim.declaration_hash
+    assert "measure" not in claim.declaration
+    assert describe_claim(claim, Path("/"))["declaration_hash"] == claim.declaration_hash

@@ -1,0 +1,72 @@
+"""From a name in one file to the definitions that it stands for, through the imports of others."""
+
+from collections.abc import Callable, Sequence
+
+from energylens.plugin.definitions import Definition, SourceFile
+from energylens.plugin.references import Import
+
+
+class Follower:
+    """Follows dotted names: `found` definitions with the paths of their files, and `attributes` of what isn't known.
+
+    file: what is read at a path, None where nothing is. find: path of a module that a file imports, or nothing.
+    """
+
+    def __init__(
+        self, file: Callable[[str], SourceFile | None], find: Callable[[str, int, str], str]
+    ) -> None:
+        self.found: list[tuple[str, Definition]] = []
+        self.attributes: set[str] = set()
+        self._file = file
+        self._find = find
+        self._seen: set[tuple[str, tuple[str, ...]]] = set()
+
+    def follow(self, at: str, names: Sequence[str]) -> bool:
+        """Follow `names` as the module level of the file `at` means them; whether it knows the first."""
+        file, (first, *rest) = self._file(at), names
+        if file is None or (at, tuple(names)) in self._seen:
+            return False
+        self._seen.add((at, tuple(names)))
+        if first in file.imports:
+            self.follow_import(at, file.imports[first], rest)
+        if first in file.definitions:
+            self.found += [(at, each) for each in file.definitions[first]]
+            self._access(at, file.classes.get(first, {}), rest)
+        return (
+            first in file.imports
+            or first in file.definitions
+            or any(
+                self.follow(path, names)
+                for star in file.stars
+                if (path := self._find(at, star.level, star.module))
+            )
+        )
+
+    def follow_import(self, at: str, imported: Import, rest: Sequence[str]) -> None:
+        """Follow what an import in the file `at` binds, and the names after it."""
+        names = [imported.name, *rest] if imported.name else list(rest)
+        self._follow_module(at, imported.level, imported.module, names)
+
+    def _follow_module(self, at: str, level: int, module: str, names: Sequence[str]) -> None:
+        """A module's name, else its submodule; a module that is passed on whole reaches all that it defines."""
+        path = self._find(at, level, module)
+        file = self._file(path) if path else None
+        if not names:
+            if file:
+                self.found += [(path, each) for known in file.definitions.values() for each in known]
+            return
+        if path and self.follow(path, names):
+            return
+        submodule = f"{module}.{names[0]}".strip(".")
+        if self._find(at, level, submodule):
+            self._follow_module(at, level, submodule, names[1:])
+        elif file and "__getattr__" in file.definitions:
+            self.found += [(path, each) for each in file.definitions["__getattr__"]]
+            self.attributes |= set(names)
+
+    def _access(self, at: str, members: dict[str, list[Definition]], rest: Sequence[str]) -> None:
+        """Attributes of a definition: of a class its own members, where it has them."""
+        if rest and rest[0] in members:
+            self.found += [(at, each) for each in members[rest[0]]]
+            rest = rest[1:]
+        self.attributes |= set(rest)

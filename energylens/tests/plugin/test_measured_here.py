@@ -1,0 +1,95 @@
+"""The measure of claims on disk: files that can't be read, what is installed, and every claim of ours."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+import energylens
+from energylens.errors import InputError
+from energylens.plugin.measured_code import MeasuredCode, reader
+
+
+def test_a_file_that_cant_be_decoded_or_is_missing_is_named(tmp_path):
+    (tmp_path / "test_a.py").write_bytes(b"x = '\xff'")
+    code = MeasuredCode(reader(tmp_path, Path(energylens.__path__[0])))
+    with pytest.raises(InputError, match=r"test_a\.py can't be read .*mend the file"):
+        code.measure("test_a.py", "test_a")
+    with pytest.raises(InputError, match=r"gone\.py is missing: what the claim test_a measures"):
+        code.measure("gone.py", "test_a")
+
+
+def test_what_is_installed_below_the_project_is_not_its_own(tmp_path):
+    installed = tmp_path / "site-packages" / "helpers.py"
+    installed.parent.mkdir()
+    (tmp_path / "site-packages" / "test_a.py").write_text("")
+    (tmp_path / "test_a.py").write_text("import helpers\ndef test_a():\n    return helpers.f()\n")
+    hashes = []
+    for text in ("def f(): return 1", "def f(): return 2"):
+        installed.write_text(text)
+        read = reader(tmp_path, Path(energylens.__path__[0]))
+        hashes.append(MeasuredCode(read).measure("test_a.py", "test_a"))
+    assert hashes[0] == hashes[1]
+    assert read("site-packages/helpers.py") is None
+    assert read("energylens/lab.py")
+
+
+PARSED = {}
+REPOSITORY = Path(energylens.__path__[0]).parent
+
+
+@pytest.fixture(scope="module")
+def ours():
+    """Every file of the package and of the claims of this repository, and bodies by claim."""
+    if not (REPOSITORY / "claims").is_dir():
+        pytest.skip("an installed copy has no claims")
+    from energylens.harness.catalogue import load_claims
+
+    declared = [found.claim for found in load_claims(REPOSITORY / "claims").values()]
+    places = {
+        each.id: (Path(each.where.rpartition(":")[0]).relative_to(REPOSITORY).as_posix(), each.function)
+        for each in declared
+    }
+    return reader(REPOSITORY, Path(energylens.__path__[0])), places
+
+
+def test_every_claim_of_ours_has_a_measure_of_its_own_in_no_time(ours):
+    read, places = ours
+    started = time.process_time()
+    code = MeasuredCode(read)
+    measures = {name: code.measure(*place) for name, place in places.items()}
+    assert time.process_time() - started < 10  # 1 s where nothing else runs
+    assert all(len(measure) == 16 for measure in measures.values())
+    assert len(set(measures.values())) == len(measures)
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "changed"),
+    [
+        (
+            "energylens/metrics/stability.py",
+            "def unit_rows",
+            "def unit_rows_",
+            {"stability.pwmcc-level.topk"},
+        ),
+        ("energylens/metrics/association.py", "def spearman", "def spearman_", {"efas.predicts-ablation"}),
+        (
+            "energylens/sae/sae.py",
+            "acts @ weights.W_dec[i]",
+            "2 * acts @ weights.W_dec[i]",
+            {"stability.pwmcc-level.topk"},
+        ),
+        ("energylens/sae/train.py", "import torch", "import torch as t", set()),
+        ("energylens/harness/judge.py", "import", "import math, ", set()),
+    ],
+)
+def test_an_edit_of_ours_changes_the_claims_that_it_concerns(ours, path, old, new, changed):
+    read, places = ours
+    names = {"stability.pwmcc-level.topk", "efas.predicts-ablation", "stability.planted", "fourier.causal"}
+    assert old in read(path)
+    before = MeasuredCode(read, PARSED)
+    after = MeasuredCode(lambda at: read(at).replace(old, new) if at == path else read(at), PARSED)
+    found = {name for name in names if before.measure(*places[name]) != after.measure(*places[name])}
+    assert changed <= found
+    assert bool(found) is bool(changed)
+    assert "fourier.causal" not in found
