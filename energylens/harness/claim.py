@@ -51,7 +51,7 @@ class Claim:
     function: str = field(compare=False)
     where: str = field(compare=False)
     extends: str = ""
-    published_on: tuple[str, ...] = ()
+    published_on: tuple[str, ...] | None = None
     seeds_on: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     undefined_is: str = ""
 
@@ -107,7 +107,7 @@ def claim(
     seeds: Iterable[int],
     controls: Sequence[Control] = (),
     gates: Sequence[Gate | str] = (),
-    published_on: Iterable[str] = (),
+    published_on: Iterable[str] | None = None,
     seeds_on: Mapping[str, Iterable[int]] | None = None,
     undefined_is: str = "",
     variants: Iterable[str] = (),
@@ -130,7 +130,8 @@ def claim(
     statistic: how seeds become an estimate (`Mean`, `FisherZ`, `GeometricMean`, `HitRate`, `Pairs`, or your own
         `Statistic`), one for all parts or by part.
     stated: "as stated" (the published threshold and setting) or "restated" (the strongest careful version).
-    published_on: the models of the finding as it was published, whether or not they are among `models`.
+    published_on: the models of the finding as it was published, whether or not they are among `models`; empty where no
+        network took part. Left out, the finding counts as published on all of `models`.
     seeds_on: seeds of models that have other seeds than `seeds`.
     undefined_is: id of the claim that says what is found where this one is undefined (NaN).
     figure: what to draw of the `series` of its measurements.
@@ -152,7 +153,7 @@ def claim(
             gates=tuple(Gate(g) if isinstance(g, str) else g for g in _tuple_of(gates, str | Gate, "gates")),
             figure=figure, needs=needs,
             role="claim", competence=False, must_fail=(), function=function, where=where,
-            published_on=_tuple_of(published_on, str, "published_on"),
+            published_on=None if published_on is None else _tuple_of(published_on, str, "published_on"),
             seeds_on={name: _tuple_of(s, int, f"seeds_on {name}") for name, s in (seeds_on or {}).items()},
             undefined_is=undefined_is,
         )  # fmt: skip

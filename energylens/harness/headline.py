@@ -93,8 +93,8 @@ def headline(claims: Sequence[JSON], verdicts: Sequence[JSON]) -> dict[str, Any]
 
 def is_published(claim: JSON, model: str) -> bool:
     """Whether the finding was published on this model; on all of them where the claim does not say on which."""
-    models = claim.get("published_on") or ()
-    return model in models if models else True
+    models = claim.get("published_on")
+    return models is None or model in models
 
 
 def standing(claim: JSON, verdict: JSON) -> Standing:

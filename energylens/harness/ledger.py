@@ -89,14 +89,8 @@ def compare(
     if row is None:
         red = strict or word in (Word.REFUTED, Word.INVALID)
         return Comparison(Status.UNRECORDED, red, f"{key} is {word} and not in the ledger")
-    if _differs_in_measure_alone(row, claim):
-        return _other_measure(row, verdict, claim, strict)
     if row["declaration_hash"] != claim["declaration_hash"]:
-        changed = "\n".join(
-            f"  {line}" for line in declaration_diff(row["declaration"], claim["declaration"])
-        )
-        message = f"{key}: {row['verdict']} -> {word}, the declaration changed\n{changed}"
-        return Comparison(Status.AMENDED, strict, message, row)
+        return _amended(row, verdict, claim, strict)
     if is_replication(verdict, row):
         return _replicated(key, verdict, row, strict)
     if row["verdict"] == word:
@@ -144,6 +138,18 @@ def _z(part: Mapping[str, Any], row: Mapping[str, Any]) -> float:
         row.get("scales", {}).get(name, "linear"),
     )
     return z_value(recorded, estimate_of(part))
+
+
+def _amended(
+    row: Mapping[str, Any], verdict: Mapping[str, Any], claim: Mapping[str, Any], strict: bool
+) -> Comparison:
+    """A verdict on another declaration than the recorded one, or by another measure."""
+    if _differs_in_measure_alone(row, claim):
+        return _other_measure(row, verdict, claim, strict)
+    key = row_key(verdict["claim"], verdict["model"], verdict["variant"])
+    changed = "\n".join(f"  {line}" for line in declaration_diff(row["declaration"], claim["declaration"]))
+    message = f"{key}: {row['verdict']} -> {verdict['word']}, the declaration changed\n{changed}"
+    return Comparison(Status.AMENDED, strict, message, row)
 
 
 def _differs_in_measure_alone(row: Mapping[str, Any], claim: Mapping[str, Any]) -> bool:

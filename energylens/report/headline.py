@@ -68,6 +68,6 @@ def setup(claim: JSON, model: str) -> str:
     """What a row speaks of: the published set-up, another model, a restated claim. Nothing for gates."""
     if claim["role"] == "gate":
         return ""
-    if claim["stated"] == "restated" or not claim.get("published_on"):
+    if claim["stated"] == "restated" or claim.get("published_on") is None:
         return str(claim["stated"])
     return "published set-up" if is_published(claim, model) else "other model"

@@ -25,7 +25,7 @@ def section(entry: Entry, found: Sequence[Entry], figures: Sequence[JSON]) -> di
     summed_up = entry.is_many or entry.is_idle
     return {
         "claim": entry.claim,
-        "published_on": entry.claim.get("published_on", []),
+        "published_on": entry.claim.get("published_on") or [],
         "statistics": _by_part(entry, entry.claim["statistics"]),
         "word": verdict_of(entry),
         "several": len(entry.verdicts) > 1,
@@ -165,7 +165,7 @@ def _verdict(entry: Entry, verdict: JSON) -> dict[str, Any]:
     texts = [line.estimate for line in verdict_lines(entry) if line.model == place(verdict) and line.estimate]
     return {
         "place": place(verdict),
-        "setup": setup(entry.claim, verdict["model"]) if entry.claim.get("published_on") else "",
+        "setup": setup(entry.claim, verdict["model"]) if entry.claim.get("published_on") is not None else "",
         "text": verdict_text(verdict),
         "why": why(verdict),
         "estimate": ", ".join(texts),

@@ -103,7 +103,14 @@ def test_without_published_models_every_model_is_the_published_one():
     old = {name: value for name, value in finding().items() if name not in ("published_on", "undefined_is")}
     found = headline([old], [row("here", "HOLDS"), row("there", "REFUTED")])
     assert (found["published"], found["elsewhere"]) == ({"refuted": 1}, {})
-    assert is_published(finding(published_on=()), "anything")
+    assert is_published(finding(published_on=None), "anything")
+
+
+def test_what_was_published_on_no_network_is_not_run_here():
+    assert not is_published(finding(published_on=()), "here")
+    found = headline([finding(published_on=())], [row("here", "REFUTED")])
+    assert found["published"] == {"not run here": 1}
+    assert found["elsewhere"] == {"refuted": 1}
 
 
 def test_where_the_measure_is_undefined_the_claim_is_told_apart():
