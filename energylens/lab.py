@@ -49,7 +49,10 @@ MODEL_TASKS = {
 """Every model that claims may name, with its task."""
 
 SAE_SEEDS = SEEDS[:3]
-"""The first of the published seeds: so many SAEs train on every network, as one batch, and are compared within it."""
+"""Of the SAEs on network 0: the first of the published seeds. They train as one batch, and are compared within it."""
+
+SAE_SEED_STRIDE = 10_000
+"""Between the SAE seeds of one network and of the next: seeds are nested in networks, none is shared by two."""
 
 TEXT_SAE_SEEDS = SEEDS[:2]
 """Seeds of the SAEs that are trained on every network that reads text."""
@@ -148,7 +151,7 @@ class Lab:
         return list(range(len(self.checkpoints[model]))) if model in self.checkpoints else list(declared)
 
     def sae_recipe(self, model: str, kind: str, seed: int) -> TrainSAEs:
-        """The recipe of the SAEs of one kind, of all SAE_SEEDS, on one network (or planted dictionary)."""
+        """The recipe of the SAEs of one kind on one network (or planted dictionary), see `sae_seeds`."""
         if kind not in SAE_KINDS:
             raise InputError(f"unknown kind of SAE {kind!r}; known: {', '.join(SAE_KINDS)}")
         source = self.recipe(model, seed)
@@ -157,7 +160,8 @@ class Lab:
             if isinstance(source, PlantedDictionary)
             else TrainSAEs(source=source, variant=SAE_KINDS[kind])
         )
-        return replace(saes, seeds=SAE_SEEDS, decoder="frozen" if self.dictionary == "frozen" else "trained")
+        decoder: Literal["trained", "frozen"] = "frozen" if self.dictionary == "frozen" else "trained"
+        return replace(saes, seeds=sae_seeds(seed), decoder=decoder)
 
     def artifact(self, recipe: Recipe) -> Artifact:
         """Find or build an artifact."""
@@ -263,8 +267,8 @@ class Lab:
         return torch.tensor(self.artifact(self.recipe(PLANTED, seed)).tensors["dictionary"])
 
     def decoders(self, model: str, kind: str, seed: int) -> list[torch.Tensor]:
-        """Decoders of the SAEs of one network, in the order of SAE_SEEDS; see `decoder`."""
-        return [self.decoder(model, kind, seed, sae_seed) for sae_seed in SAE_SEEDS]
+        """Decoders of the SAEs of one network, in the order of their seeds; see `decoder`."""
+        return [self.decoder(model, kind, seed, sae_seed) for sae_seed in sae_seeds(seed)]
 
     def decoder(self, model: str, kind: str, seed: int, sae_seed: int) -> torch.Tensor:
         """Decoder of one SAE [d_sae, d_in], or the dictionary that stands in for it in a swapped lab.
@@ -489,6 +493,11 @@ class Lab:
             self._computing[-1][recipe] = None
         else:
             self.on_artifact(recipe)
+
+
+def sae_seeds(seed: int) -> tuple[int, ...]:
+    """Seeds of the SAEs on the network of this seed."""
+    return tuple(each + SAE_SEED_STRIDE * seed for each in SAE_SEEDS)
 
 
 @cache

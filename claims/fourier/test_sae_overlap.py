@@ -3,7 +3,7 @@
 from statistics import fmean
 
 from energylens import AtLeast, Gate, Measurement, Null, Within, claim
-from energylens.lab import ISOTROPIC, PLANTED, SAE_SEEDS, UNTRAINED, needs_saes
+from energylens.lab import ISOTROPIC, PLANTED, UNTRAINED, needs_saes, sae_seeds
 from energylens.metrics import as_published, fourier, stability
 
 BY_NETWORK = "Every seed is a network of its own: its value is the mean over three SAEs."
@@ -84,7 +84,7 @@ def beyond_rotated(x, decoders, seed):
     found = fmean(share(x, decoder) for decoder in decoders)
     rotated = fmean(
         rotated_share(x, decoder, seed, sae_seed)
-        for decoder, sae_seed in zip(decoders, SAE_SEEDS, strict=True)
+        for decoder, sae_seed in zip(decoders, sae_seeds(seed), strict=True)
     )
     return Measurement(found - rotated, beside={"share": found, "share, rotated": rotated})
 
@@ -92,7 +92,7 @@ def beyond_rotated(x, decoders, seed):
 def principal_components(model, seed, lab):
     """PCA in place of every SAE: as many directions as the activations have."""
     x = lab.activations(model, seed)
-    return beyond_rotated(x, [stability.principal_directions(x).float()] * len(SAE_SEEDS), seed)
+    return beyond_rotated(x, [stability.principal_directions(x).float()] * len(sae_seeds(seed)), seed)
 
 
 @claim(

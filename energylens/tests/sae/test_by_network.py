@@ -10,7 +10,7 @@ import torch
 from energylens.harness.catalogue import load_claims
 from energylens.harness.judge import judge
 from energylens.harness.statistic import Mean
-from energylens.lab import PLANTED, SAE_KINDS, SAE_SEEDS, Lab, needs_saes
+from energylens.lab import PLANTED, SAE_KINDS, SAE_SEEDS, Lab, needs_saes, sae_seeds
 from energylens.metrics import stability
 from energylens.metrics.reconstruction import dead_fraction, explained_variance, l0
 from energylens.models.zoo import zoo
@@ -30,7 +30,7 @@ def rng(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-def stored(W_dec, b_dec=None):
+def stored(W_dec, b_dec=None, seed=0):
     """An artifact of SAEs with these decoders [n_seeds d_sae d_in], which started from the reversed rows."""
     b_dec = torch.zeros(W_dec.shape[0], W_dec.shape[2]) if b_dec is None else b_dec
     tensors = {
@@ -41,7 +41,7 @@ def stored(W_dec, b_dec=None):
         "W_dec_init": W_dec.flip(2),
     }
     arrays = {name: tensor.float().contiguous().numpy() for name, tensor in tensors.items()}
-    return Artifact(arrays, {"seeds": list(SAE_SEEDS), "k": None})
+    return Artifact(arrays, {"seeds": list(sae_seeds(seed)), "k": None})
 
 
 def with_cosines(*cosines):
@@ -70,7 +70,7 @@ def planted(tmp_path):
         for i, kind in enumerate(SAE_KINDS):
             drawn = rng(10 * seed + i)
             W_dec = torch.nn.functional.normalize(torch.randn(3, 5, 3, generator=drawn), dim=-1)
-            saes = stored(W_dec, torch.randn(3, 3, generator=drawn))
+            saes = stored(W_dec, torch.randn(3, 3, generator=drawn), seed)
             lab.store.put(lab.sae_recipe(PLANTED, kind, seed), saes)
     return lab
 
@@ -84,7 +84,9 @@ def test_every_network_has_saes_of_its_own(lab, model, network, dictionary):
     used = lab.swapped(network=network, dictionary=dictionary)
     recipes = [used.sae_recipe(model, kind, seed) for kind, seed in product(SAE_KINDS, NETWORKS)]
     assert len({key_of(recipe) for recipe in recipes}) == len(SAE_KINDS) * len(NETWORKS)
-    assert {recipe.seeds for recipe in recipes} == {SAE_SEEDS} == {(42, 123, 456)}
+    assert {recipe.seeds for recipe in recipes} == {sae_seeds(seed) for seed in NETWORKS}
+    assert sae_seeds(0) == SAE_SEEDS == (42, 123, 456)
+    assert len({each for seed in NETWORKS for each in sae_seeds(seed)}) == 3 * len(NETWORKS)
     assert {recipe.decoder for recipe in recipes} == {dictionary}
     sources = [recipe.source for recipe in recipes]
     assert sources == [used.recipe(model, seed) for seed in NETWORKS] * len(SAE_KINDS)
@@ -114,7 +116,8 @@ def test_no_two_saes_share_what_stands_in_for_them(planted, dictionary):
     swapped = planted.swapped(dictionary=dictionary)
     drawn = {
         (kind, seed, sae_seed): swapped.decoder(PLANTED, kind, seed, sae_seed)
-        for kind, seed, sae_seed in product(SAE_KINDS, (0, 1), SAE_SEEDS)
+        for kind, seed in product(SAE_KINDS, (0, 1))
+        for sae_seed in sae_seeds(seed)
     }
     assert len({each.numpy().tobytes() for each in drawn.values()}) == len(drawn)
     for (kind, seed, sae_seed), each in drawn.items():
@@ -128,15 +131,15 @@ def test_how_saes_came_out_is_the_mean_over_those_of_the_network(planted, monkey
         saes = planted.saes(PLANTED, "relu", seed)
         x = planted.activations(PLANTED, seed)
         train, held_out = split(x, planted.sae_recipe(PLANTED, "relu", seed))
-        by_sae = [explained_variance(held_out, saes.reconstruct(held_out, each)) for each in SAE_SEEDS]
+        by_sae = [explained_variance(held_out, saes.reconstruct(held_out, each)) for each in saes.seeds]
         found = planted.sae_setting(PLANTED, "relu", seed)
         assert len(set(by_sae)) == 3
         assert planted.explained_variance(PLANTED, "relu", seed) == pytest.approx(sum(by_sae) / 3)
         assert found == pytest.approx(
             {
                 "explained variance": sum(by_sae) / 3,
-                "L0": fmean(l0(saes.encode(held_out, each)) for each in SAE_SEEDS),
-                "dead latents": fmean(dead_fraction(saes.encode(train, each)) for each in SAE_SEEDS),
+                "L0": fmean(l0(saes.encode(held_out, each)) for each in saes.seeds),
+                "dead latents": fmean(dead_fraction(saes.encode(train, each)) for each in saes.seeds),
                 "effective rank of activations": stability.effective_rank(x),
                 "leak rate": 0.1 * seed,
             }
@@ -152,7 +155,7 @@ def judged(folder, claim_id, cosines_by_kind, monkeypatch):
     lab = Lab(Store(folder))
     for kind, by_network in cosines_by_kind.items():
         for seed, cosines in zip(NETWORKS, by_network, strict=True):
-            lab.store.put(lab.sae_recipe(MODEL, kind, seed), stored(with_cosines(*cosines)))
+            lab.store.put(lab.sae_recipe(MODEL, kind, seed), stored(with_cosines(*cosines), seed=seed))
     declared = load_claims(CLAIMS)[claim_id]
     measured = {seed: declared.body(model=MODEL, seed=seed, lab=lab) for seed in NETWORKS}
     return measured, judge(declared.claim, MODEL, "", measured, {}, (), False)
@@ -202,13 +205,13 @@ def test_excess_is_taken_pair_by_pair(lab, monkeypatch):
     """Chance of a pair is that of its own two SAEs at step 0, here larger than chance in three dimensions."""
     cosines = [(0.9, 0.8, 0.85)] * 5
     for seed, each in zip(NETWORKS, cosines, strict=True):
-        lab.store.put(lab.sae_recipe(MODEL, "topk", seed), stored(with_cosines(*each)))
+        lab.store.put(lab.sae_recipe(MODEL, "topk", seed), stored(with_cosines(*each), seed=seed))
     body = load_claims(CLAIMS)["stability.above-chance"].body
     before = (0.75, 0.6, 0.7)
     by_hand = [(m - m0) / (1 - m0) for m, m0 in zip(cosines[0], before, strict=True)]
     monkeypatch.setattr(
         "energylens.sae.sae.SAEs.initial_decoder",
-        lambda saes, seed: with_cosines(*before)[SAE_SEEDS.index(seed)].float(),
+        lambda saes, seed: with_cosines(*before)[saes.seeds.index(seed)].float(),
     )
     assert body(model=MODEL, variant="topk", seed=2, lab=lab).value["value"] == pytest.approx(
         sum(by_hand) / 3, abs=1e-5
