@@ -472,7 +472,7 @@ SABOTAGES = [
             "stability.topk-relu-equal/modadd-leaky": ["isotropic", "untrained"],
             "stability.topk-relu-equal.restated": ["isotropic", "untrained"],
             "stability.decoupled/modadd-leaky/topk": ["frozen"],
-            "stability.above-chance/modadd-1l/relu": ["covariance", "untrained", "frozen"],
+            "stability.above-chance/modadd-1l/relu": ["covariance", "untrained"],
             "stability.planted": ["step-0", "frozen"],
             "fourier.sae-overlap.restated": ["untrained", "pca"],
         },
