@@ -95,7 +95,8 @@ def show(terminal: pytest.TerminalReporter, config: pytest.Config) -> None:
     for verdict in shown:
         comparison = verdict["ledger"]
         if comparison and comparison["message"] and not comparison["red"]:
-            terminal.write_line(clean_lines(f"{comparison['status']}: {comparison['message']}"), yellow=True)
+            message = comparison["message"].removeprefix(f"{comparison['status']}: ")
+            terminal.write_line(clean_lines(f"{comparison['status']}: {message}"), yellow=True)
     if any((verdict["ledger"] or {}).get("status") in (Status.FLIP, Status.DRIFT) for verdict in shown):
         path = _shown(folder / "results.json", config.rootpath)
         terminal.write_line(f"what may have changed them: energylens diff HEAD {path}")
