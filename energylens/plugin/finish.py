@@ -13,6 +13,7 @@ from energylens.harness.ledger import Mode, Status, updated, write_ledger
 from energylens.harness.provenance import provenance
 from energylens.harness.results import ERROR, NOT_SELECTED, assemble, write_results
 from energylens.harness.verdict import Word
+from energylens.plugin.amendments import record_amendments
 from energylens.plugin.basis import add_basis
 from energylens.plugin.options import PARTIAL_REPORTS
 from energylens.plugin.session import ClaimSession
@@ -53,8 +54,9 @@ def finish(config: pytest.Config, session: ClaimSession, started: float, interru
     from energylens.report import write_report
 
     write_report(
-        results, folder, history, read_trust(session.options.reports_folder / TRUST_FILE) if history else {}
-    )
+        results, folder, history, read_trust(session.options.reports_folder / TRUST_FILE) if history else {},
+        record_amendments(results, session) if history else [],
+    )  # fmt: skip
     config.stash[WRITTEN] = {"results": results, "folder": folder}
 
 
