@@ -5,6 +5,7 @@ import json
 import os
 import select
 import sys
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,7 @@ trains networks and SAEs ahead of time, and renders a finished run again."""
 EXAMPLES = """\
 examples:
   energylens list                          claims and the verdicts we stand by
+  energylens list --amended                edits of claims since the first ledger, and what they moved
   energylens build -j 2                    train everything the cpu claims need, two at a time
   energylens report                        render reports/results.json again
   energylens report --readme README.md     numbers and verdicts of the README, from the results it names
@@ -35,6 +37,9 @@ examples:
 exit status: 0 fine, 1 something is damaged or could not be built, 2 wrong usage."""
 
 STDOUT = 1
+
+QUIET_SECONDS = 3
+"""What takes longer than this tells how far it has come."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -84,6 +89,12 @@ def _parser() -> argparse.ArgumentParser:
 
     listing = commands.add_parser("list", help="claims and their recorded verdicts")
     _claims_option(listing)
+    listing.add_argument(
+        "--amended", action="store_true", help="edits of declarations and measures that the git history holds"
+    )
+    listing.add_argument(
+        "--to", type=Path, metavar="FILE", help="with --amended: add them to this file as well"
+    )
     listing.set_defaults(run=_list)
 
     build = commands.add_parser("build", help="fill the store: train what the claims need")
@@ -202,6 +213,8 @@ def _list(options: argparse.Namespace) -> int:
     from energylens.harness.decidable import words_decided
     from energylens.harness.ledger import read_ledger
 
+    if options.amended:
+        return _list_amended(options)
     ledger = read_ledger(options.claims / "ledger.toml")
     rows = []
     for declared in _catalogue(options.claims):
@@ -227,6 +240,25 @@ def _list(options: argparse.Namespace) -> int:
     return 0
 
 
+def _list_amended(options: argparse.Namespace) -> int:
+    from energylens.harness.amendments import add_amendments
+    from energylens.plugin.edits import edits
+    from energylens.report.amended import amendments_text
+
+    started, width = time.monotonic(), len("looked through 1000 of 1000 commits")
+
+    def progress(done: int, of: int) -> None:
+        if time.monotonic() - started > QUIET_SECONDS and sys.stderr.isatty():
+            text = f"looked through {done} of {of} commits" if done < of else ""
+            print(f"\r{text:{width}}", end="" if text else "\r", file=sys.stderr, flush=True)
+
+    found = edits(Path.cwd(), (options.claims / "ledger.toml").as_posix(), progress)
+    print(amendments_text(found))
+    if options.to:
+        print(f"{len(add_amendments(options.to, found))} edits in {options.to}")
+    return 0
+
+
 def _build(options: argparse.Namespace) -> int:
     from energylens.plugin.prebuild import build_missing
 
@@ -244,6 +276,7 @@ def _build(options: argparse.Namespace) -> int:
 def _report(options: argparse.Namespace) -> int:
     if options.readme:
         return _readme(options.readme)
+    from energylens.harness.amendments import AMENDMENTS, read_amendments
     from energylens.harness.history import HISTORY, read_history
     from energylens.harness.results import read_results
     from energylens.report import write_report
@@ -252,7 +285,8 @@ def _report(options: argparse.Namespace) -> int:
     folder = options.to or options.results.parent
     beside = options.results.parent
     history, trust = read_history(beside / HISTORY), read_sections(beside)
-    written = write_report(read_results(options.results), folder, history, trust)
+    amendments = read_amendments(beside / AMENDMENTS)
+    written = write_report(read_results(options.results), folder, history, trust, amendments)
     print(f"{len(written)} files in {folder}")
     return 0
 

@@ -154,6 +154,8 @@ def _amended(
 
 def _differs_in_measure_alone(row: Mapping[str, Any], claim: Mapping[str, Any]) -> bool:
     """Whether the same is declared and other code measures it, or code that the row does not tell."""
+    if row["declaration_hash"] == claim["declaration_hash"]:
+        return False
     changed = list(declaration_diff(row["declaration"], claim["declaration"]))
     return bool(changed) and all(line.startswith(f"{MEASURE}: ") for line in changed)
 

@@ -16,6 +16,7 @@ from energylens.harness.provenance import provenance
 from energylens.harness.replication import NOTABLE, share_beyond
 from energylens.harness.results import ERROR, NOT_SELECTED, assemble, write_results
 from energylens.harness.verdict import Word
+from energylens.plugin.amendments import record_amendments
 from energylens.plugin.basis import add_basis
 from energylens.plugin.options import PARTIAL_REPORTS
 from energylens.plugin.outcome import NOT_REPLICATED
@@ -56,7 +57,10 @@ def finish(config: pytest.Config, session: ClaimSession, started: float, interru
         write_ledger(session.options.ledger_path, rows, _environment(results["provenance"]))
     from energylens.report import write_report
 
-    write_report(results, folder, history, read_sections(session.options.reports_folder) if history else {})
+    write_report(
+        results, folder, history, read_sections(session.options.reports_folder) if history else {},
+        record_amendments(results, session) if history else [],
+    )  # fmt: skip
     config.stash[WRITTEN] = {"results": results, "folder": folder}
 
 
@@ -98,7 +102,8 @@ def show(terminal: pytest.TerminalReporter, config: pytest.Config) -> None:
         comparison = verdict["ledger"]
         if comparison and comparison["message"] and not comparison["red"]:
             markup = NOT_REPLICATED if comparison["status"] == Status.NOT_REPLICATED else {"yellow": True}
-            terminal.write_line(clean_lines(f"{comparison['status']}: {comparison['message']}"), **markup)
+            message = comparison["message"].removeprefix(f"{comparison['status']}: ")
+            terminal.write_line(clean_lines(f"{comparison['status']}: {message}"), **markup)
     if told := _replication(shown):
         terminal.write_line(told)
     if any((verdict["ledger"] or {}).get("status") in (Status.FLIP, Status.DRIFT) for verdict in shown):

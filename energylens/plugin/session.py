@@ -9,6 +9,7 @@ import pytest
 
 import energylens
 from energylens.errors import DeclarationError, InputError
+from energylens.harness.amendments import AMENDMENTS, read_amendments
 from energylens.harness.cases import Case, cases_behind, cases_of
 from energylens.harness.catalogue import Declared, add_declared, load_claims
 from energylens.harness.claim import Claim
@@ -61,6 +62,7 @@ class ClaimSession:
     @cached_property
     def history(self) -> list[dict[str, Any]]:
         """The full runs so far."""
+        read_amendments(self.options.reports_folder / AMENDMENTS)  # both are told beside each other
         return read_history(self.options.reports_folder / HISTORY)
 
     @cached_property

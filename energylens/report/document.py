@@ -29,6 +29,7 @@ def document(
     pictures: Iterable[str],
     history: Sequence[JSON] = (),
     trust: JSON | None = None,
+    amendments: Sequence[JSON] = (),
 ) -> str:
     """Fill the template. pictures: names of the figures that exist, without suffix. Others: see `write_report`."""
     drawn = set(pictures)
@@ -55,7 +56,7 @@ def document(
         forests=_forests(found, drawn),
         sections=[section(entry, found, _figures(entry, drawn)) for entry in found],
         trust=trust_section(trust or {}, _trust_figures(drawn)),
-        history=history_section(found, history, _histories(found, drawn)),
+        history=history_section(found, history, _histories(found, drawn), amendments),
         provenance=provenance_table(results),
         artifacts=artifacts_table(results),
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 from energylens.harness.ledger import Status
 from energylens.harness.verdict import AS_IT_MUST, Word, row_key
+from energylens.report.amended import LISTED, amendments_table
 from energylens.report.strips import Mark
 from energylens.report.text import bold, count, link, table
 from energylens.report.view import JSON, Entry, place
@@ -50,9 +51,12 @@ def is_flip(old: str, new: str) -> bool:
 
 
 def history_section(
-    found: Sequence[Entry], history: Sequence[JSON], figures: Sequence[JSON]
+    found: Sequence[Entry], history: Sequence[JSON], figures: Sequence[JSON], amendments: Sequence[JSON] = ()
 ) -> dict[str, Any] | None:
-    """The context of `history.md.j2`; None without a history. figures: name and alternative text of each picture."""
+    """The context of `history.md.j2`; None without a history. figures: name and alternative text of each picture.
+
+    amendments: lines of `amendments.jsonl`.
+    """
     if not history:
         return None
     times = [str(run["at"])[:16].replace("T", " ") for run in history]
@@ -66,6 +70,9 @@ def history_section(
         "turns": table(headers, turned[:TURNS_LISTED]) if turned else None,
         "not_listed": max(0, len(turned) - TURNS_LISTED),
         "figures": figures,
+        "amended": count(len(amendments), "edit"),
+        "amendments": amendments_table(amendments),
+        "amendments_not_listed": max(0, len(amendments) - LISTED),
     }
 
 

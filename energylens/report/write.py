@@ -31,11 +31,16 @@ _OWNED = {
 
 
 def write_report(
-    results: JSON, folder: Path, history: Sequence[JSON] = (), trust: JSON | None = None
+    results: JSON,
+    folder: Path,
+    history: Sequence[JSON] = (),
+    trust: JSON | None = None,
+    amendments: Sequence[JSON] = (),
 ) -> list[Path]:
     """Write or refresh the report in `folder` and return its files.
 
     history: the full runs so far, this one included. trust: what `energylens trust` measured, section by section.
+    amendments: edits of declarations and measures, which the section on the history lists.
 
     Everything is rendered before the first file is touched, each file is replaced atomically, VALIDATION.md
     after what it links to, and pictures and badges of vanished claims are removed last: a run that is
@@ -45,7 +50,9 @@ def write_report(
     trust = trust or {}
     pictures = _pictures(found, history, trust)
     files = pictures | _badges(results, found)
-    files["VALIDATION.md"] = document(results, found, picture_names(pictures), history, trust).encode()
+    files["VALIDATION.md"] = document(
+        results, found, picture_names(pictures), history, trust, amendments
+    ).encode()
     for name, content in files.items():
         replace_file(folder / name, content)
     written = [folder / name for name in files]

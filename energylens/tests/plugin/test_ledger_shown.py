@@ -18,6 +18,8 @@ def pytest_energylens_models():
 """
 
 CLAIMS = """
+import os
+
 from energylens import AtLeast, GeometricMean, Mean, Measurement, Null, claim, gate
 
 def nothing(seed):
@@ -30,7 +32,7 @@ CLAIM = """
 @claim("die.{name}", says="The mean is large.", source="us", holds_when=AtLeast(0.5), statistic=Mean(), models=["die"],
        seeds=range(4), controls=[NOTHING], gates=["die.rolls"])
 def test_{name}(seed):
-    return Measurement(0.6 + seed / 100)
+    return Measurement(0.6 + seed / 100 - float(os.environ.get("LOST", 0)))
 """
 
 GATE = """
@@ -145,8 +147,20 @@ def test_a_damaged_history_is_said_before_anything_is_measured(project):
     assert (project.path / "reports" / "results.json").read_text() == before
 
 
-def test_a_flip_says_how_to_find_what_changed_it(project):
+def test_an_edit_of_the_measure_is_amended_where_a_number_changes_and_silent_elsewhere(project):
     edit(project, "region", "0.6 + seed", "0.1 + seed")
+    edit(project, "gate", "0.6 + seed", "0.60 * 1 + seed")
+    terminal, report = shown(project)
+    told = terminal.split("\namended: measure of die.region/die: HOLDS -> REFUTED\n")[1].splitlines()
+    assert "0.615 [0.5998, 0.6302] -> 0.115 [0.09981, 0.1302], region ≥ 0.5" in told[0]
+    assert "measure: '" in told[1]
+    assert terminal.count("amended: ") == 1
+    assert "[die.region](#die.region) on die" in report.split("**amended**: ")[1].split("\n")[0]
+    assert project.runpytest("claims", "--ledger=strict").ret == 1
+
+
+def test_a_flip_says_how_to_find_what_changed_it(project, monkeypatch):
+    monkeypatch.setenv("LOST", "0.5")
     done = project.runpytest("claims")
     assert done.ret == 1
     done.stdout.fnmatch_lines(["what may have changed them: energylens diff HEAD reports/results.json"])

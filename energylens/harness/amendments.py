@@ -1,0 +1,104 @@
+"""amendments.jsonl: one line per edit of a claim's declaration or measure, so that no edit is forgotten.
+
+A line tells when (`at`: UTC) and in which `commit` an edit was recorded, the `claim`, what `changed` (lines like
+`region: '≥ 4.5' -> '≥ 1.5'`, or `measure`), and how its `rows` moved: by `claim/model/variant` the `before` and
+`after`, each with `verdict` and `estimates` as in the ledger, or null where there was no such row.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from energylens.errors import InputError
+from energylens.harness.claim import MEASURE
+from energylens.harness.ledger import Mode, Status, compare, declaration_diff, estimates_of
+from energylens.harness.plain import plain, replace_file
+from energylens.harness.verdict import row_key
+
+AMENDMENTS = "amendments.jsonl"
+"""Beside results.json, in the folder of reports."""
+
+_KEYS = ("at", "commit", "claim", "changed", "rows")
+
+
+def amendments_of(
+    results: Mapping[str, Any], ledger: Mapping[str, Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """The edits that a run accepts with `--ledger=update`: claims with rows that are amended, in order."""
+    claims = {claim["id"]: claim for claim in results["claims"]}
+    found: dict[str, dict[str, Any]] = {}
+    for verdict in results["verdicts"]:
+        claim, key = claims[verdict["claim"]], row_key(verdict["claim"], verdict["model"], verdict["variant"])
+        row = ledger.get(key)
+        if not row or compare(verdict, claim, row, Mode.CHECK).status is not Status.AMENDED:
+            continue
+        after = {"verdict": str(verdict["word"]), "estimates": estimates_of(verdict)}
+        line = found.setdefault(
+            claim["id"],
+            {
+                "at": results["started"],
+                "commit": results["provenance"]["commit"],
+                "claim": claim["id"],
+                "changed": changes(row["declaration"], claim["declaration"]),
+                "rows": {},
+            },
+        )
+        if moved(row, after):
+            line["rows"][key] = {"before": shown(row), "after": after}
+    return list(found.values())
+
+
+def changes(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
+    """What differs between two declarations; of a measure only that it does."""
+    lines = list(declaration_diff(old, new))
+    return [MEASURE if line.startswith(f"{MEASURE}: ") else line for line in lines]
+
+
+def shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a row of the ledger what an edit may move."""
+    return {"verdict": row["verdict"], "estimates": row["estimates"]}
+
+
+def moved(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> bool:
+    """Whether the word or a number differs; NaN is the same as NaN."""
+    texts = [json.dumps(plain(shown(row)), sort_keys=True) if row else "" for row in (before, after)]
+    return texts[0] != texts[1]
+
+
+def read_amendments(path: Path) -> list[dict[str, Any]]:
+    """All lines of the file; none where there is no file. Raises InputError, naming file and line, for any other."""
+    found = []
+    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines() if path.exists() else (), 1):
+        try:
+            line = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise InputError(f"{path}, line {number} is not JSON: {error}") from None
+        if not isinstance(line, dict) or set(_KEYS) - line.keys() or not isinstance(line["rows"], dict):
+            raise InputError(f"{path}, line {number} is no amendment: {text[:60]!r}")
+        found.append(line)
+    return found
+
+
+def add_amendments(path: Path, lines: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Add those that the file does not hold, in order of time, in one step; all that it then holds.
+
+    The same edit of a claim is the same however it was found: what moved tells it, and not the commit.
+    """
+    kept = read_amendments(path)
+    known = {_identity(line) for line in kept}
+    new = [plain(dict(line)) for line in lines if _identity(line) not in known]
+    everything = sorted([*kept, *new], key=lambda line: str(line["at"]))
+    if new:
+        text = [
+            json.dumps(line, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+            for line in everything
+        ]
+        replace_file(path, "".join(f"{line}\n" for line in text).encode(errors="backslashreplace"))
+    return everything
+
+
+def _identity(line: Mapping[str, Any]) -> str:
+    """Numbers as they stand in the file: a NaN is text there."""
+    changed: Sequence[str] = () if line["rows"] else line["changed"]
+    return json.dumps(plain([line["claim"], list(changed), line["rows"]]), sort_keys=True)

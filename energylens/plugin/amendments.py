@@ -1,0 +1,14 @@
+"""Edits that a full run accepts are written down when the ledger is."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from energylens.harness.amendments import AMENDMENTS, add_amendments, amendments_of
+from energylens.harness.ledger import Mode
+from energylens.plugin.session import ClaimSession
+
+
+def record_amendments(results: Mapping[str, Any], session: ClaimSession) -> list[dict[str, Any]]:
+    """All edits so far; with `--ledger=update` those are added whose rows this full run rewrites."""
+    accepted = amendments_of(results, session.ledger) if session.options.ledger is Mode.UPDATE else []
+    return add_amendments(session.options.reports_folder / AMENDMENTS, accepted)

@@ -1,0 +1,168 @@
+"""All edits of declarations and measures that a project's git history holds since its first recorded ledger.
+
+Recorded rows are looked at commit by commit. What a claim measures is hashed from the tree of the commit; an edit of it
+counts from the commit on that measures the claim again, and only if a number moved then.
+"""
+
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from energylens.errors import InputError
+from energylens.harness.amendments import changes, moved, shown
+from energylens.harness.claim import MEASURE
+from energylens.harness.ledger import estimates_of
+from energylens.harness.repository import Commit, Repository, first_with
+from energylens.harness.results import ERROR, parse_results
+from energylens.harness.revision import COMMITTED
+from energylens.harness.verdict import Word, row_key
+from energylens.plugin.definitions import SourceFile
+from energylens.plugin.measured_code import MeasuredCode
+
+FULL = ("-full", "_full")
+"""What `in_full` adds to a claim's id, and to the name of its body."""
+
+Rows = dict[str, dict[str, Any]]
+
+
+@dataclass
+class _State:
+    """What is recorded up to a commit: rows by key, declarations and bodies by claim; what it measured anew.
+
+    ledger: its rows as they stand in the file. run: when the last full run started.
+    """
+
+    rows: Rows = field(default_factory=dict)
+    declared: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    bodies: dict[str, tuple[str, str]] = field(default_factory=dict)
+    measured: set[str] = field(default_factory=set)
+    ledger: Mapping[str, Any] = field(default_factory=dict)
+    run: str = ""
+
+    def record(self, key: str, row: dict[str, Any], declaration: Mapping[str, str]) -> None:
+        """A row that was measured. Its measure is hashed anew: what it covers may have been another thing then."""
+        claim = key.partition("/")[0]
+        self.rows[key] = row
+        self.declared[claim] = {name: text for name, text in declaration.items() if name != MEASURE}
+        self.measured.add(claim)
+
+
+@dataclass(frozen=True)
+class _Reference:
+    """What a claim's next record is compared with: those of the last commit that measured it."""
+
+    declared: Mapping[str, str]
+    measure: str
+    rows: Rows
+
+
+def edits(
+    folder: Path, ledger: str, progress: Callable[[int, int], None] = lambda done, of: None
+) -> list[dict[str, Any]]:
+    """Lines as of `amendments.jsonl`, the oldest first. ledger: its path below the folder.
+
+    progress: called with the number of commits that were looked at, and of all. Errors: InputError outside of git and
+    where no commit holds the ledger.
+    """
+    with Repository(folder) as repository:
+        commits = list(first_with(repository.commits(ledger, COMMITTED), repository, ledger))
+        if not commits:
+            raise InputError(
+                f"no commit in {folder.resolve()} holds {ledger}: record with `pytest --ledger=update`, and commit"
+            )
+        found: list[dict[str, Any]] = []
+        references: dict[str, _Reference] = {}
+        state = _State()
+        parsed: dict[str, SourceFile] = {}
+        for done, commit in enumerate(commits):
+            progress(done, len(commits))
+            state.measured = set()
+            _read_ledger(state, repository.read(commit, ledger))
+            _read_results(state, repository.read(commit, COMMITTED))
+            code = MeasuredCode(_reader(repository, commit), parsed)
+            found += _edits_in(commit, state, references, code)
+        progress(len(commits), len(commits))
+    return found
+
+
+def _edits_in(
+    commit: Commit, state: _State, references: dict[str, _Reference], code: MeasuredCode
+) -> Iterator[dict[str, Any]]:
+    """Edits of the claims that this commit records anew; what it records is the next reference."""
+    for claim in sorted(state.measured):
+        rows = {key: row for key, row in state.rows.items() if key.partition("/")[0] == claim}
+        old = references.get(claim)
+        now = _Reference(state.declared[claim], _measure(code, state, claim), rows)
+        references[claim] = now
+        if old is None:
+            continue
+        if not now.measure:  # unknown: the next that is known is compared with the last that was
+            references[claim] = _Reference(now.declared, old.measure, rows)
+        both = {key: (old.rows.get(key), rows.get(key)) for key in sorted({*old.rows, *rows})}
+        changed = changes(old.declared, now.declared)
+        told = {key: pair for key, pair in both.items() if moved(*pair)}
+        if told and old.measure and now.measure and old.measure != now.measure:
+            changed.append(MEASURE)
+        if changed:
+            yield {
+                "at": commit.at,
+                "commit": commit.hash,
+                "claim": claim,
+                "changed": changed,
+                "rows": {key: {"before": before, "after": after} for key, (before, after) in told.items()},
+            }
+
+
+def _read_ledger(state: _State, content: bytes | None) -> None:
+    """Rows that differ from those before; a ledger that can't be read tells nothing."""
+    try:
+        rows = tomllib.loads((content or b"").decode()).get("verdicts", {})
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+        return
+    for key, row in rows.items():
+        if str(row) != str(state.ledger.get(key)):
+            state.record(key, shown(row), row["declaration"])
+    for key in state.ledger.keys() - rows.keys():
+        state.rows.pop(key, None)
+    state.ledger = rows
+
+
+def _read_results(state: _State, content: bytes | None) -> None:
+    """Verdicts that a new run reached, and where the bodies of the claims are."""
+    try:
+        results = parse_results(content or b"", COMMITTED)
+    except InputError:
+        return
+    declared = {claim["id"]: claim["declaration"] for claim in results["claims"]}
+    for claim in results["claims"]:
+        state.bodies[claim["id"]] = (claim["file"], claim["rerun"].partition("::")[2])
+    if results["started"] == state.run:
+        return
+    state.run = results["started"]
+    for verdict in results["verdicts"]:
+        if verdict["word"] not in (Word.NOT_RUN, ERROR) and not verdict["own_checkpoint"]:
+            row = {"verdict": str(verdict["word"]), "estimates": estimates_of(verdict)}
+            key = row_key(verdict["claim"], verdict["model"], verdict["variant"])
+            state.record(key, row, declared[verdict["claim"]])
+
+
+def _measure(code: MeasuredCode, state: _State, claim: str) -> str:
+    """Empty where it can't be told: no such file in the tree, or one that is no Python."""
+    of_id, of_body = FULL
+    file, function = state.bodies.get(claim.removesuffix(of_id), ("", ""))
+    try:
+        return code.measure(file, function + (of_body if claim not in state.bodies else ""))
+    except InputError:
+        return ""
+
+
+def _reader(repository: Repository, commit: Commit) -> Callable[[str], str | None]:
+    files = repository.files(commit)
+
+    def read(path: str) -> str | None:
+        content = repository.read(commit, path) if path in files else None
+        return None if content is None else content.decode(errors="replace")
+
+    return read
