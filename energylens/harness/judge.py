@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from energylens.harness.claim import Claim
 from energylens.harness.control import Null
 from energylens.harness.measurement import Measurement
+from energylens.harness.one_network import exactly
 from energylens.harness.region import Region
 from energylens.harness.verdict import (
     AS_IT_MUST,
@@ -20,6 +21,7 @@ from energylens.harness.verdict import (
     GateResult,
     NullResult,
     PartResult,
+    Unit,
     Verdict,
     Word,
 )
@@ -44,22 +46,26 @@ def judge(
     nulls: Mapping[str, Measured] | None = None,
     gates: Sequence[GateResult] = (),
     partial: bool = False,
+    unit: Unit = Unit.NETWORK,
 ) -> Verdict:
     """Judge one (claim, model, variant) from its measurements by seed.
 
     measured: by seed, in the claim's order. nulls: the same for each null by name. gates: checked gates.
-    partial: fewer seeds were taken than declared; the verdict says so.
+    partial: fewer seeds were taken than declared; the verdict says so. unit: of one network, seeds are samples of data,
+    or a single one stands for all inputs: its value is exact and decides.
     """
+    exact = unit is Unit.ALL_INPUTS
+    claim = exactly(claim) if exact else claim
     excluded = tuple(seed for seed in measured if any(g.competence and seed in g.failed for g in gates))
     kept = {seed: m for seed, m in measured.items() if seed not in excluded}
     verdict = Verdict(
         claim=claim.id, model=model, variant=variant, word=Word.INVALID, gates=tuple(gates),
-        seeds=tuple(measured), excluded=excluded, partial=partial, beside=_mean_beside(kept),
+        seeds=tuple(measured), excluded=excluded, partial=partial, unit=unit, beside=_mean_beside(kept),
     )  # fmt: skip
     if claim.role == "gate":
         return _judge_gate(claim, verdict, measured, nulls or {})
     broken = _broken_gate(gates, len(measured), excluded)
-    parts = judge_parts(claim, list(kept.values())) if kept else ()
+    parts = judge_parts(claim, list(kept.values()), constants=exact) if kept else ()
     if broken:
         return replace(verdict, reason=broken, parts=parts)
     word = combine([part.word for part in parts])

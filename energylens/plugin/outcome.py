@@ -37,8 +37,9 @@ def status_of(report: pytest.TestReport) -> Outcome | None:
     if outcome["word"] == MEASURED:
         return "passed", "·", ("MEASURED", {"cyan": True})
     category, letter, markup = _LETTERS[Word(outcome["word"])]
-    text = ", ".join([outcome["word"], *outcome["qualifiers"]])
-    if outcome["status"] in (Status.FLIP, Status.DRIFT, Status.AMENDED, Status.UNRECORDED):
+    one = " for this network" if outcome["told"] != outcome["word"] else ""
+    category, text = category + one, ", ".join([outcome["told"], *outcome["qualifiers"]])
+    if not one and outcome["status"] in (Status.FLIP, Status.DRIFT, Status.AMENDED, Status.UNRECORDED):
         text += f" ({outcome['status']})"
     if report.failed:
         return "failed", letter, (text, {"red": True, "bold": True})

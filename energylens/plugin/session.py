@@ -13,9 +13,11 @@ from energylens.harness.catalogue import Declared, add_declared, load_claims
 from energylens.harness.claim import Claim
 from energylens.harness.history import HISTORY, read_history
 from energylens.harness.ledger import read_ledger
+from energylens.harness.one_network import unanswerable
 from energylens.harness.question import check_answers, questions_beside
 from energylens.harness.results import describe_claim
 from energylens.harness.run import RunFolder
+from energylens.harness.verdict import Unit
 from energylens.plugin.basis import Witness
 from energylens.plugin.options import Options
 
@@ -79,6 +81,22 @@ class ClaimSession:
                 )
         return own
 
+    @cached_property
+    def samples(self) -> dict[str, int]:
+        """Samples of data of every model of which --model gives one network; 1 where all its inputs are measured."""
+        if not self.options.models:
+            return {}
+        from energylens.models.checkpoint import read_config
+
+        alone = {name: recipes[0] for name, recipes in self.own_checkpoints.items() if len(recipes) == 1}
+        return {name: read_config(Path(recipe.folder))[1].samples for name, recipe in alone.items()}
+
+    def unit_of(self, claim: Claim, model: str) -> Unit:
+        """What the seeds of a claim are on this model: networks, or of a single one samples of its data."""
+        if model not in self.samples or claim.conditional_on is not None:
+            return Unit.NETWORK
+        return Unit.ALL_INPUTS if self.samples[model] == 1 else Unit.SAMPLE
+
     def declare(self, new: Declared) -> list[Case]:
         """Register a claim and return its cases. Raises DeclarationError for what only the session can see."""
         add_declared(self.declared, new)
@@ -101,8 +119,9 @@ class ClaimSession:
         for index, case in enumerate(verdicts):
             own = case.model in self.own_checkpoints
             row = dict(
-                claim=claim.id, model=case.model, variant=case.variant, index=index, own_checkpoint=own
-            )
+                claim=claim.id, model=case.model, variant=case.variant, index=index, own_checkpoint=own,
+                unit=self.unit_of(claim, case.model),
+            )  # fmt: skip
             self.run.record_note("row", case.row, row)
 
     @cached_property
@@ -119,7 +138,8 @@ class ClaimSession:
     def seeds_by_model(self, claim: Claim) -> dict[str, tuple[int, ...]]:
         """The models this session checks a claim on, with their seeds in order.
 
-        With --model only the user's checkpoints are checked: by every claim that speaks of their task.
+        With --model only the user's checkpoints are checked: by every claim that speaks of their task. Several of a
+        name are the seeds; of one, they are samples of its data, and none where the claim compares networks.
         """
         if not self.options.models:
             return {model: claim.seeds_of(model)[: self.options.seeds] for model in claim.models}
@@ -127,7 +147,12 @@ class ClaimSession:
         by_model = {}
         for name, recipes in self.own_checkpoints.items():
             if recipes[0].task_name in spoken:
-                seeds = tuple(range(len(recipes))) if claim.conditional_on is None else claim.seeds
+                n = (
+                    0
+                    if unanswerable(claim) and name in self.samples
+                    else self.samples.get(name, len(recipes))
+                )
+                seeds = tuple(range(n)) if claim.conditional_on is None else claim.seeds
                 by_model[name] = seeds[: self.options.seeds]
         return by_model
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from energylens.errors import InputError
+from energylens.report.one_network import apart
 from energylens.report.render import render
 from energylens.report.text import clean
 from energylens.report.view import JSON, Entry, entries
@@ -46,7 +47,9 @@ def badge(results: JSON, claim_id: str | None = None) -> dict[str, Any]:
 
 
 def claim_badge(entry: Entry) -> dict[str, Any]:
-    """The badge of one claim. What holds by chance too is not green."""
+    """The badge of one claim. What holds by chance too is not green, nor is anything that one network alone says."""
+    if entry.is_one_network and entry.word not in ("NOT RUN", "ERROR"):
+        return _shield(entry.id, f"{entry.word.lower()} for one network", "blue")
     word = "by chance" if entry.by_chance else entry.word
     message = "holds, by chance too" if entry.by_chance else entry.word.lower()
     return _shield(entry.id, message, "yellowgreen" if word == "by chance" else _COLOURS[word])
@@ -71,6 +74,8 @@ def _overall(found: list[Entry]) -> str:
     words = {entry.word for entry in found}
     if "ERROR" in words:
         return "critical"
+    if apart(found)[0]:
+        return "blue"
     if "INVALID" in words:
         return "orange"
     return "brightgreen" if words == {"HOLDS"} and not any(e.by_chance for e in found) else "blue"

@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from energylens.harness.one_network import is_one_network
 from energylens.report.lines import Line, lines, lines_of
+from energylens.report.one_network import checked
 from energylens.report.questions import answers
 from energylens.report.render import render
 from energylens.report.sections import section
@@ -39,6 +41,7 @@ def document(
         headline=headline(found),
         denominators=denominators(found),
         own=_own_checkpoints(results),
+        one_network=checked(found),
         limits=_limits_of(results),
         errors=errors,
         moved=_moved(found),
@@ -161,9 +164,9 @@ def _power(drawn: set[str]) -> list[dict[str, str]]:
 
 
 def _own_checkpoints(results: JSON) -> str:
-    if not any(verdict["own_checkpoint"] for verdict in results["verdicts"]):
+    if not any(v["own_checkpoint"] and not is_one_network(v) for v in results["verdicts"]):
         return ""
-    return " Rows marked own checkpoint are not counted."
+    return "Rows marked own checkpoint are not counted."
 
 
 def _moved(found: Sequence[Entry]) -> Md:

@@ -5,6 +5,7 @@ from io import StringIO
 from typing import TYPE_CHECKING
 
 from energylens.report.lines import Line, lines, lines_of
+from energylens.report.one_network import checked
 from energylens.report.text import clean
 from energylens.report.view import JSON, Entry, entries
 from energylens.report.words import denominators, headline
@@ -39,6 +40,8 @@ def terminal_table(results: JSON, width: int = 100, color: bool = False) -> str:
         _print_claims(console, found)
         console.print(headline(found), style="bold")
         console.print(denominators(found))
+        if one := checked(found):
+            console.print(one)
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 
