@@ -201,7 +201,8 @@ def _judge_gate(
     (part, region), *_ = claim.regions.items()
     values = [m.value[part] for m in measured.values()]  # type: ignore[index]
     passed = sum(region.contains(value) for value in values)
-    enough = passed >= COMPETENT_SHARE * len(values) if claim.competence else passed == len(values)
+    some = claim.competence and verdict.unit is Unit.NETWORK
+    enough = passed >= COMPETENT_SHARE * len(values) if some else passed == len(values)
     known_bad = verdict.model in claim.must_fail
     word = Word.HOLDS if enough else Word.REFUTED
     reason = f"{passed} of {len(values)} seeds pass"
