@@ -16,6 +16,8 @@ from energylens.energy.site import SITES, site_hook
 from energylens.energy.tuned import TuneLens
 from energylens.errors import InputError
 from energylens.harness.control import Null
+from energylens.harness.measurement import Unavailable
+from energylens.harness.one_network import SEVERAL
 from energylens.models.checkpoint import UntrainedCheckpoint
 from energylens.models.corpus import PythonText
 from energylens.models.recipe import TrainNetwork
@@ -100,8 +102,9 @@ class Grid:
 class Lab:
     """Hands out networks, SAEs and activations by name. `swapped` gives the same lab with other inputs.
 
-    checkpoints: a user's own networks by name; index i is seed i. on_artifact: called with the recipe of every
-    artifact that is used, also where what was computed from it is remembered; for provenance.
+    checkpoints: a user's own networks by name; index i is seed i, but for a single one, whose seeds are samples of data
+    (`energylens.models.samples`). on_artifact: called with the recipe of every artifact that is used, also where what
+    was computed from it is remembered; for provenance.
     """
 
     store: Store
@@ -136,7 +139,7 @@ class Lab:
         if model == WIRED:
             return self._wired(seed)
         if model in self.checkpoints:
-            found = self.checkpoints[model][seed]
+            found = self.checkpoints[model][0 if self.is_one_network(model) else seed]
             return UntrainedCheckpoint(found) if self.network_state == "untrained" else found
         trained = zoo(model, seed)
         return untrained(trained) if self.network_state == "untrained" else trained
@@ -146,8 +149,17 @@ class Lab:
             raise InputError(f"{WIRED} is set by hand: it has no untrained twin")
         return WireInduction(seed)
 
+    def is_one_network(self, model: str) -> bool:
+        """Whether a user gave one network of this name only: its seeds are samples of data."""
+        return len(self.checkpoints.get(model, ())) == 1
+
     def seeds(self, model: str, declared: Iterable[int]) -> list[int]:
-        """The seeds that there are of a model: the declared ones, or one for each of a user's checkpoints."""
+        """The networks that there are of a model: the declared seeds, or one for each of a user's checkpoints.
+
+        Raises Unavailable where there is one only: there is nothing to compare it with.
+        """
+        if self.is_one_network(model):
+            raise Unavailable(SEVERAL)
         return list(range(len(self.checkpoints[model]))) if model in self.checkpoints else list(declared)
 
     def sae_recipe(self, model: str, kind: str, seed: int) -> TrainSAEs:
@@ -170,7 +182,16 @@ class Lab:
         return found
 
     def network(self, model: str, seed: int = 0) -> Network:
-        """A trained (or, when swapped, untrained) network, ready for hooks."""
+        """A trained (or, when swapped, untrained) network, ready for hooks; a single one on the inputs of a sample."""
+        whole = self._network(model, seed)
+        if not self.is_one_network(model):
+            return whole
+        from energylens.models.samples import sampled
+
+        key = ("sample", key_of(self.recipe(model, seed)), seed)
+        return self._remember(key, lambda: replace(whole, task=sampled(whole.task, seed)))
+
+    def _network(self, model: str, seed: int) -> Network:
         from energylens.models.network import Network
 
         recipe = self.recipe(model, seed)
@@ -194,7 +215,8 @@ class Lab:
         from energylens.heads import study_heads
 
         recipe = self.recipe(model, seed)
-        return self._remember(("heads", key_of(recipe)), lambda: study_heads(self.network(model, seed), seed))
+        key = ("heads", key_of(recipe), seed)
+        return self._remember(key, lambda: study_heads(self.network(model, seed), seed))
 
     def accuracies(self, model: str, seed: int) -> tuple[float, float]:
         """Accuracy on training and on held-out pairs; see `energylens.models.probes.accuracies`."""
@@ -212,7 +234,7 @@ class Lab:
         def probe() -> dict[str, float]:
             return leak_rates(self.network(model, seed), torch.Generator().manual_seed(seed))
 
-        return self._remember(("leak", key_of(self.recipe(model, seed))), probe)
+        return self._remember(("leak", key_of(self.recipe(model, seed)), seed), probe)
 
     def curves(self, model: str, seed: int) -> dict[str, list[float]]:
         """Training curves of a zoo network by name; empty for a network whose training is not known."""
@@ -325,7 +347,9 @@ class Lab:
         """Name of the residual stream at a site of `energy.SITES`; no network is built for it."""
         recipe = self.recipe(model, seed)
         n_layers = (
-            recipe.config.n_layers if isinstance(recipe, TrainNetwork) else self.network(model, seed).n_layers
+            recipe.config.n_layers
+            if isinstance(recipe, TrainNetwork)
+            else self._network(model, seed).n_layers
         )
         return site_hook(n_layers, site)
 

@@ -21,6 +21,7 @@ from energylens.harness.catalogue import Declared
 from energylens.harness.claim import TIERS, Claim, claim_of
 from energylens.harness.ledger import compare
 from energylens.harness.measurement import Unavailable
+from energylens.harness.one_network import word_of
 from energylens.harness.plain import plain
 from energylens.plugin import hookspecs
 from energylens.plugin.labs import lab_of, one_torch_thread, zoo_lab
@@ -224,7 +225,8 @@ def _judge(item: pytest.Function, session: ClaimSession, measurer: Measurer, cas
     session.run.record_verdict(verdict)
     session.run.record_note("ledger", verdict.key, comparison)
     item.stash[OUTCOME] = {
-        "word": str(verdict.word), "qualifiers": list(verdict.qualifiers), "status": str(comparison.status),
+        "word": str(verdict.word), "told": word_of(plain(verdict)), "qualifiers": list(verdict.qualifiers),
+        "status": str(comparison.status),
     }  # fmt: skip
     if comparison.red:
         pytest.fail(comparison.message, pytrace=False)

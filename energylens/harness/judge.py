@@ -13,6 +13,7 @@ from energylens.harness.chance import by_chance_too, judge_null
 from energylens.harness.claim import Claim
 from energylens.harness.control import Null
 from energylens.harness.measurement import Measurement
+from energylens.harness.one_network import exactly
 from energylens.harness.parts import Judged, Measured, combine, judge_part
 from energylens.harness.region import Region
 from energylens.harness.verdict import (
@@ -22,6 +23,7 @@ from energylens.harness.verdict import (
     GateResult,
     NullResult,
     PartResult,
+    Unit,
     Verdict,
     Word,
 )
@@ -39,22 +41,26 @@ def judge(
     gates: Sequence[GateResult] = (),
     partial: bool = False,
     ceilings: Mapping[str, Measured] | None = None,
+    unit: Unit = Unit.NETWORK,
 ) -> Verdict:
     """Judge one (claim, model, variant) from its measurements by seed.
 
     measured: by seed, in the claim's order. nulls, ceilings: the same for each by name. gates: checked gates.
-    partial: fewer seeds were taken than declared; the verdict says so.
+    partial: fewer seeds were taken than declared; the verdict says so. unit: of one network, seeds are samples of data,
+    or a single one stands for all inputs: its value is exact and decides.
     """
+    exact = unit is Unit.ALL_INPUTS
+    claim = exactly(claim) if exact else claim
     excluded = tuple(seed for seed in measured if any(g.competence and seed in g.failed for g in gates))
     kept = {seed: m for seed, m in measured.items() if seed not in excluded}
     verdict = Verdict(
         claim=claim.id, model=model, variant=variant, word=Word.INVALID, gates=tuple(gates),
-        seeds=tuple(measured), excluded=excluded, partial=partial, beside=_mean_beside(kept),
+        seeds=tuple(measured), excluded=excluded, partial=partial, unit=unit, beside=_mean_beside(kept),
     )  # fmt: skip
     if claim.role == "gate":
         return _judge_gate(claim, verdict, measured, nulls or {})
     broken = _broken_gate(gates, len(measured), excluded)
-    judged = {part: judge_part(claim, part, kept) for part in claim.parts} if kept else {}
+    judged = {part: judge_part(claim, part, kept, constants=exact) for part in claim.parts} if kept else {}
     parts = tuple(each.result for each in judged.values())
     if broken:
         return replace(verdict, reason=broken, parts=parts)
@@ -142,7 +148,8 @@ def _judge_gate(
     (part, region), *_ = claim.regions.items()
     values = [m.value[part] for m in measured.values()]  # type: ignore[index]
     passed = sum(region.contains(value) for value in values)
-    enough = passed >= COMPETENT_SHARE * len(values) if claim.competence else passed == len(values)
+    some = claim.competence and verdict.unit is Unit.NETWORK
+    enough = passed >= COMPETENT_SHARE * len(values) if some else passed == len(values)
     known_bad = verdict.model in claim.must_fail
     word = Word.HOLDS if enough else Word.REFUTED
     reason = f"{passed} of {len(values)} seeds pass"

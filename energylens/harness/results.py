@@ -10,9 +10,10 @@ from energylens.errors import InputError
 from energylens.harness.claim import MEASURE, Claim, hash_of
 from energylens.harness.decidable import described
 from energylens.harness.headline import headline
+from energylens.harness.one_network import is_one_network
 from energylens.harness.plain import plain, write_json
 from energylens.harness.run import RunFolder
-from energylens.harness.verdict import AS_IT_MUST, ERROR, Word, row_key
+from energylens.harness.verdict import AS_IT_MUST, ERROR, Unit, Word, row_key
 
 SCHEMA = 1
 
@@ -107,12 +108,15 @@ def summary(claims: Sequence[Mapping[str, Any]], verdicts: Sequence[Mapping[str,
 def claim_word(claim: str, verdicts: Iterable[Mapping[str, Any]]) -> str:
     """The worst word over a claim's declared models and variants; a gate rejecting what it must counts as HOLDS.
 
-    A user's own checkpoints speak only where nothing else does: in a run with --model.
+    A user's own checkpoints speak only where nothing else does: in a run with --model; and a single network only where
+    no several do.
     """
     rows = [verdict for verdict in verdicts if verdict["claim"] == claim]
     declared = [verdict for verdict in rows if not verdict.get("own_checkpoint")]
+    several = [verdict for verdict in rows if not is_one_network(verdict)]
     words = {
-        Word.HOLDS if AS_IT_MUST in verdict["qualifiers"] else verdict["word"] for verdict in declared or rows
+        Word.HOLDS if AS_IT_MUST in verdict["qualifiers"] else verdict["word"]
+        for verdict in declared or several or rows
     }
     return str(next((word for word in _WORST_FIRST if word in words), Word.NOT_RUN))
 
@@ -162,7 +166,8 @@ def _missing(row: Mapping[str, Any], failed: bool) -> dict[str, Any]:
     )
     return {
         "claim": row["claim"], "model": row["model"], "variant": row["variant"], "partial": False,
-        "own_checkpoint": row["own_checkpoint"], "word": ERROR if failed else str(Word.NOT_RUN),
+        "own_checkpoint": row["own_checkpoint"], "unit": row.get("unit", Unit.NETWORK),
+        "word": ERROR if failed else str(Word.NOT_RUN),
         "reason": "an exception, see errors" if failed else NOT_SELECTED, **empty,
     }  # fmt: skip
 

@@ -20,6 +20,17 @@ class Word(StrEnum):
     NOT_RUN = "NOT RUN"
 
 
+class Unit(StrEnum):
+    """What the measurements of a verdict are a sample of: what its interval is over.
+
+    SAMPLE and ALL_INPUTS are of one network, of which alone the verdict speaks; ALL_INPUTS leave nothing to chance.
+    """
+
+    NETWORK = "network"
+    SAMPLE = "sample of data"
+    ALL_INPUTS = "all inputs"
+
+
 @dataclass(frozen=True)
 class PartResult:
     """One part of a claim: estimate and interval against its region.
@@ -127,6 +138,7 @@ class Verdict:
     excluded: tuple[int, ...] = ()
     partial: bool = False
     own_checkpoint: bool = False
+    unit: Unit = Unit.NETWORK
     data: str = ""
     """Fingerprint of what the model was trained on, where that can differ from machine to machine."""
     artifacts: str = ""

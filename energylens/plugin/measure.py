@@ -13,8 +13,9 @@ from energylens.harness.control import Gate
 from energylens.harness.figure import read_series
 from energylens.harness.judge import judge
 from energylens.harness.measurement import Measurement, Unavailable
+from energylens.harness.one_network import told, unanswerable
 from energylens.harness.plain import plain
-from energylens.harness.verdict import GateResult, Verdict, Word
+from energylens.harness.verdict import GateResult, Unit, Verdict, Word
 from energylens.plugin.session import ClaimSession
 
 
@@ -38,7 +39,10 @@ class Measurer:
         """Judge a (claim, model, variant), measuring what this run has not measured yet."""
         claim = case.claim
         own = case.model in self.session.own_checkpoints
+        unit = self.session.unit_of(claim, case.model)
         try:
+            if unit is not Unit.NETWORK and (reason := unanswerable(claim)):
+                raise Unavailable(reason)
             seeds = self._seeds(claim, case.model)
             gates = tuple(self._check(gate, case, seeds) for gate in claim.gates)
             measured = {seed: self.measure(replace(case, seed=seed), body) for seed in seeds}
@@ -52,9 +56,12 @@ class Measurer:
                 for controls in (claim.nulls, claim.ceilings)
             )
         except Unavailable as reason:
-            return Verdict(claim.id, case.model, case.variant, Word.NOT_RUN, str(reason), own_checkpoint=own)
+            return Verdict(
+                claim.id, case.model, case.variant, Word.NOT_RUN, str(reason), own_checkpoint=own, unit=unit
+            )
         partial = not own and len(seeds) < len(claim.seeds_of(case.model))
-        verdict = judge(claim, case.model, case.variant, measured, nulls, gates, partial, ceilings)
+        found = judge(claim, case.model, case.variant, measured, nulls, gates, partial, ceilings, unit)
+        verdict = told(found)
         return replace(verdict, own_checkpoint=own, data="" if own else self.session.data_of(case.model))
 
     def _call(self, case: Case, body: Callable[..., Any]) -> Measurement:
@@ -88,8 +95,10 @@ class Measurer:
         return by_model.get(model, claim.seeds_of(model)[: self.session.options.seeds])
 
     def _check(self, gate: Gate, case: Case, seeds: tuple[int, ...]) -> GateResult:
-        """Check a gate seed by seed."""
+        """Check a gate seed by seed. A failure of the one network that a claim speaks of concerns all."""
         declared = self.session.resolve(gate.claim, asked_by=case.claim)
+        alone = self.session.unit_of(case.claim, case.model) is not Unit.NETWORK
+        for_all = alone and declared.claim.competence
         ((part, region),) = declared.claim.regions.items()
         values: dict[str, float] = {}
         failed: set[int | None] = set()
@@ -98,7 +107,7 @@ class Measurer:
             value = self.measure(each, declared.body).value[part]  # type: ignore[index]
             values[f"{each.variant} {each.seed}".strip()] = value
             if not region.contains(value):
-                failed.add(each.seed)
+                failed |= set(seeds) if for_all else {each.seed}
             for null in declared.claim.nulls if declared.claim.role == "gate" else ():
                 sabotaged = self.measure(replace(each, null=null.name), declared.body)
                 if region.contains(sabotaged.value[part]):  # type: ignore[index]

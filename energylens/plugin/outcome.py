@@ -40,8 +40,9 @@ def status_of(report: pytest.TestReport) -> Outcome | None:
     if outcome["word"] == MEASURED:
         return "passed", "·", ("MEASURED", {"cyan": True})
     category, letter, markup = _LETTERS[Word(outcome["word"])]
-    text = ", ".join([outcome["word"], *outcome["qualifiers"]])
-    if outcome["status"] != Status.SAME:
+    one = " for this network" if outcome["told"] != outcome["word"] else ""
+    category, text = category + one, ", ".join([outcome["told"], *outcome["qualifiers"]])
+    if not one and outcome["status"] != Status.SAME:
         text += f" ({outcome['status']})"
     if outcome["status"] == Status.NOT_REPLICATED:
         markup = NOT_REPLICATED

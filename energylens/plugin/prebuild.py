@@ -10,6 +10,7 @@ from energylens.errors import StoreError
 from energylens.harness.cases import Case, cases_behind
 from energylens.harness.catalogue import Declared
 from energylens.harness.claim import Claim
+from energylens.harness.measurement import Unavailable
 from energylens.plugin.labs import lab_of, store_of
 from energylens.plugin.session import ClaimSession
 
@@ -67,4 +68,7 @@ def _needed(lab: Any, case: Case) -> Iterable["Recipe"]:
         return ()
     null = next((each for each in case.claim.controls if each.name == case.null), None)
     used = lab.swapped(**null.swap) if null and null.swap else lab
-    return case.claim.needs(used, case.model, case.variant, case.seed)
+    try:
+        return list(case.claim.needs(used, case.model, case.variant, case.seed))
+    except Unavailable:  # said by the case itself, which is then NOT RUN
+        return ()

@@ -15,10 +15,12 @@ from energylens.harness.catalogue import Declared, add_declared, load_claims
 from energylens.harness.claim import Claim
 from energylens.harness.history import HISTORY, read_history
 from energylens.harness.ledger import read_ledger
+from energylens.harness.one_network import unanswerable
 from energylens.harness.provenance import machine_of, provenance
 from energylens.harness.question import check_answers, questions_beside
 from energylens.harness.results import describe_claim
 from energylens.harness.run import RunFolder
+from energylens.harness.verdict import Unit
 from energylens.plugin.basis import Witness
 from energylens.plugin.measured_code import MeasuredCode, reader
 from energylens.plugin.options import Options
@@ -84,6 +86,22 @@ class ClaimSession:
                 )
         return own
 
+    @cached_property
+    def samples(self) -> dict[str, int]:
+        """Samples of data of every model of which --model gives one network; 1 where all its inputs are measured."""
+        if not self.options.models:
+            return {}
+        from energylens.models.checkpoint import read_config
+
+        alone = {name: recipes[0] for name, recipes in self.own_checkpoints.items() if len(recipes) == 1}
+        return {name: read_config(Path(recipe.folder))[1].samples for name, recipe in alone.items()}
+
+    def unit_of(self, claim: Claim, model: str) -> Unit:
+        """What the seeds of a claim are on this model: networks, or of a single one samples of its data."""
+        if model not in self.samples:
+            return Unit.NETWORK
+        return Unit.ALL_INPUTS if self.samples[model] == 1 else Unit.SAMPLE
+
     def declare(self, new: Declared) -> list[Case]:
         """Register a claim and return its cases. Raises DeclarationError for what only the session can see."""
         add_declared(self.declared, new)
@@ -106,8 +124,9 @@ class ClaimSession:
         for index, case in enumerate(verdicts):
             own = case.model in self.own_checkpoints
             row = dict(
-                claim=claim.id, model=case.model, variant=case.variant, index=index, own_checkpoint=own
-            )
+                claim=claim.id, model=case.model, variant=case.variant, index=index, own_checkpoint=own,
+                unit=self.unit_of(claim, case.model),
+            )  # fmt: skip
             self.run.record_note("row", case.row, row)
 
     def described(self, claim: Claim) -> dict[str, Any]:
@@ -145,7 +164,8 @@ class ClaimSession:
     def seeds_by_model(self, claim: Claim) -> dict[str, tuple[int, ...]]:
         """The models this session checks a claim on, with their seeds in order.
 
-        With --model only the user's checkpoints are checked: by every claim that speaks of their task.
+        With --model only the user's checkpoints are checked: by every claim that speaks of their task. Several of a
+        name are the seeds; of one, they are samples of its data, and none where the claim compares networks.
         """
         if not self.options.models:
             return {model: claim.seeds_of(model)[: self.options.seeds] for model in claim.models}
@@ -153,7 +173,9 @@ class ClaimSession:
         by_model = {}
         for name, recipes in self.own_checkpoints.items():
             if recipes[0].task_name in spoken:
-                by_model[name] = tuple(range(len(recipes)))[: self.options.seeds]
+                n = self.samples.get(name, len(recipes))
+                alone = name in self.samples
+                by_model[name] = tuple(range(0 if alone and unanswerable(claim) else n))[: self.options.seeds]
         return by_model
 
     def resolve(self, claim_id: str, asked_by: Claim) -> Declared:

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from energylens.errors import InputError
-from energylens.report.headline import as_published, counts_of, is_broken
+from energylens.report.headline import counts_of, first_line, is_broken
+from energylens.report.one_network import alone_and_others
 from energylens.report.render import render
 from energylens.report.text import clean
 from energylens.report.view import JSON, Entry, entries
@@ -38,7 +39,8 @@ def badge(results: JSON, claim_id: str | None = None) -> dict[str, Any]:
     """
     found = entries(results)
     if claim_id is None:
-        return _shield("as published", as_published(found), _overall(found))
+        label, message = first_line(found)
+        return _shield(label.lower(), message, _overall(found))
     entry = next((entry for entry in found if entry.id == claim_id), None)
     if entry is None:
         raise InputError(f"no claim {claim_id!r} in these results; it declares {[e.id for e in found]}")
@@ -46,7 +48,9 @@ def badge(results: JSON, claim_id: str | None = None) -> dict[str, Any]:
 
 
 def claim_badge(entry: Entry) -> dict[str, Any]:
-    """The badge of one claim. What holds by chance too is not green."""
+    """The badge of one claim. What holds by chance too is not green, nor is anything that one network alone says."""
+    if entry.is_one_network and entry.word not in ("NOT RUN", "ERROR"):
+        return _shield(entry.id, f"{entry.word.lower()} for one network", "blue")
     word = "by chance" if entry.by_chance else entry.word
     message = "holds, by chance too" if entry.by_chance else entry.word.lower()
     return _shield(entry.id, message, "yellowgreen" if word == "by chance" else _COLOURS[word])
@@ -71,6 +75,8 @@ def _overall(found: list[Entry]) -> str:
     counts = counts_of(found)["published"]
     if any(entry.word == "ERROR" for entry in found):
         return "critical"
+    if alone_and_others(found)[0]:
+        return "blue"
     if "invalid" in counts or any(map(is_broken, found)):
         return "orange"
     return "brightgreen" if set(counts) == {"holds"} else "blue"

@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from energylens.report.headline import apart, as_published, counts_of
+from energylens.harness.one_network import is_one_network
+from energylens.report.headline import apart, counts_of, first_line
 from energylens.report.lines import Line, lines, lines_of
+from energylens.report.one_network import checked
 from energylens.report.questions import answers
 from energylens.report.render import render
 from energylens.report.replication import REPLICATION_FIGURE
@@ -37,11 +39,14 @@ def document(
     errors = list(results["errors"])
     return render(
         "VALIDATION.md.j2",
-        headline=as_published(found),
-        stated=count(sum(counts_of(found)["published"].values()), "as-stated finding"),
+        headline=": ".join(first_line(found)),
+        stated=""
+        if checked(found)
+        else count(sum(counts_of(found)["published"].values()), "as-stated finding"),
         apart=apart(found),
         denominators=denominators(found),
         own=_own_checkpoints(results),
+        one_network=checked(found),
         limits=_limits_of(results),
         errors=errors,
         moved=_moved(found),
@@ -141,7 +146,7 @@ def _forests(found: Sequence[Entry], drawn: set[str]) -> list[dict[str, str]]:
     texts = {
         forest_name(
             family
-        ): f"Estimates, 90 % intervals and regions of the family {family}; as published: {as_published(entries)}"
+        ): f"Estimates, 90 % intervals and regions of the family {family}; {': '.join(first_line(entries))}"
         for family, entries in families(found).items()
     }
     return [{"name": Md(name), "alt": label(alt)} for name, alt in texts.items() if name in drawn]
@@ -174,9 +179,9 @@ def _trust_figures(drawn: set[str]) -> dict[str, list[dict[str, str]]]:
 
 
 def _own_checkpoints(results: JSON) -> str:
-    if not any(verdict["own_checkpoint"] for verdict in results["verdicts"]):
+    if not any(v["own_checkpoint"] and not is_one_network(v) for v in results["verdicts"]):
         return ""
-    return " Rows marked own checkpoint are not counted."
+    return "Rows marked own checkpoint are not counted."
 
 
 def _moved(found: Sequence[Entry]) -> Md:

@@ -77,4 +77,5 @@ def _cell(entry: Entry, verdict: JSON | None, name: str) -> Md:
 def _word(entry: Entry, verdict: JSON, part: JSON | None) -> str:
     """Of the part where a claim has several and was judged, of the verdict otherwise."""
     judged = verdict["word"] in ("HOLDS", "REFUTED", "INCONCLUSIVE")
-    return str(part["word"]) if part and judged and len(entry.parts) > 1 else outcome(verdict)
+    one = " for this network" if judged and entry.is_one_network else ""
+    return (str(part["word"]) if part and judged and len(entry.parts) > 1 else outcome(verdict)) + one

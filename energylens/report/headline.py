@@ -1,9 +1,11 @@
 """The first lines of every output: findings as published; apart from them other models and restated versions."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from energylens.harness.headline import headline, is_published
+from energylens.report.one_network import alone_and_others, networks
 from energylens.report.text import count
 from energylens.report.view import JSON, Entry
 
@@ -13,6 +15,28 @@ _TOLD = {
     "undefined": ("undefined", "undefined"), "not run here": ("not run here", "not run here"),
     "error": ("error", "errors"),
 }  # fmt: skip
+
+
+_OF_ONE = {
+    "HOLDS": ("holds", "hold"), "REFUTED": ("refuted", "refuted"), "INCONCLUSIVE": ("open", "open"),
+    "INVALID": ("invalid", "invalid"), "NOT RUN": ("not run", "not run"), "ERROR": ("error", "errors"),
+}  # fmt: skip
+
+
+def first_line(found: Sequence[Entry]) -> tuple[str, str]:
+    """What a run says first, and what it is about: ("As published", "2 hold, 9 refuted").
+
+    Of one network alone nothing is said about findings: ("One network", "3 hold, 2 refuted").
+    """
+    alone, _ = alone_and_others(found)
+    if not alone:
+        return "As published", as_published(found)
+    told = Counter(entry.word for entry in alone if not entry.is_gate)
+    words = [count(told[word], *_OF_ONE[word]) for word in _OF_ONE if told[word]]
+    broken = sum(map(is_broken, alone))
+    extra = [count(broken, "broken gate")] if broken else []
+    name = networks(alone)
+    return name[0].upper() + name[1:], "; ".join([", ".join(words) or "no claims", *extra])
 
 
 def as_published(found: Sequence[Entry]) -> str:

@@ -62,6 +62,8 @@ def estimate_text(entry: Entry, part: JSON | None) -> str:
     """The estimate with its interval; for a gate the range over seeds."""
     if part is None:
         return DASH
+    if part["n"] == 1 and part["low"] == part["high"] and not entry.is_gate:
+        return f"{number(part['estimate'])}, exact"
     return span(part["low"], part["high"]) if entry.is_gate else interval(part)
 
 
@@ -118,7 +120,7 @@ def _model_lines(entry: Entry) -> Iterator[Line]:
         line = Line(
             claim=entry.id, model=f"{model} ({len(verdicts)} variants)",
             word=_only(verdict["word"] for verdict in verdicts),
-            verdict=", ".join(counted(map(outcome, verdicts))), why="",
+            verdict=", ".join(counted(map(outcome, verdicts))) + " for this network" * entry.is_one_network, why="",
             reported=entry.claim["reported"], seeds=seeds[0] if len(seeds) == 1 else f"{seeds[0]} …",
             holm=f"{sum(one['survives'] for one in tested)} of {len(tested)}" if tested else "",
             setup=setup(entry.claim, model),

@@ -5,6 +5,7 @@ from typing import Any
 
 from energylens.harness.results import NOT_SELECTED
 from energylens.report.estimates import chance_words, estimates_table
+from energylens.report.one_network import alone_and_others
 from energylens.report.tally import tally
 from energylens.report.view import JSON, Entry
 from energylens.report.words import BY_CHANCE, holds_when, outcome
@@ -17,7 +18,12 @@ _UNJUDGED, _REASONS = ("INVALID", "NOT RUN"), 2
 
 
 def answers(results: JSON, found: Sequence[Entry]) -> list[dict[str, Any]]:
-    """One per question that results.json holds: what is asked, and the answer of every claim in its order."""
+    """One per question that results.json holds: what is asked, and the answer of every claim in its order.
+
+    Questions are about networks: of one alone none is answered.
+    """
+    if alone_and_others(found)[0]:
+        return []
     by_id = {entry.id: entry for entry in found}
     return [_answers(question, by_id) for question in results.get("questions", [])]
 

@@ -9,6 +9,7 @@ from energylens.report.estimates import estimates_table
 from energylens.report.flips import attainable, flips_table
 from energylens.report.headline import setup
 from energylens.report.lines import estimate_text, verdict_lines
+from energylens.report.one_network import measured_on
 from energylens.report.recorded import recorded_tables
 from energylens.report.tally import tally
 from energylens.report.text import DASH, Md, bold, count, interval, link, number, span, table
@@ -37,8 +38,9 @@ def section(entry: Entry, found: Sequence[Entry], figures: Sequence[JSON]) -> di
         "holds_when": holds_when(entry.claim),
         "refuted_when": refuted_when(entry.claim),
         "used_by": [e.id for e in found if entry.id in {gate["claim"] for gate in e.claim["gates"]}],
-        "attainable": attainable(entry),
-        "decides": decides(entry.claim),
+        "attainable": "" if entry.is_one_network else attainable(entry),
+        "measured_on": measured_on(entry),
+        "decides": "" if entry.is_one_network else decides(entry.claim),
         "per_seed": values_table(entry),
         "tables": [
             _titled(title, table, entry.is_many) for title, make in _TABLES.items() if (table := make(entry))
@@ -54,7 +56,7 @@ def values_table(entry: Entry) -> Md | None:
         return None
     published = _names(case.get("as_published", {}) for _, case in rows)
     beside = _names(case.get("beside", {}) for _, case in rows)
-    headers = ["model", "seed", *entry.parts]
+    headers = ["model", "sample" if entry.is_one_network else "seed", *entry.parts]
     headers += [f"as published: {name}" if name != "value" else "as published" for name in published]
     cells = [
         [place(verdict), case["seed"], *(_value(verdict, case, part) for part in entry.parts)]

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from io import StringIO
 from typing import TYPE_CHECKING
 
-from energylens.report.headline import apart, as_published
+from energylens.report.headline import apart, first_line
 from energylens.report.lines import Line, lines, lines_of
+from energylens.report.one_network import checked
 from energylens.report.text import clean
 from energylens.report.view import JSON, Entry, entries
 from energylens.report.words import denominators
@@ -41,10 +42,12 @@ def terminal_table(results: JSON, width: int = 100, color: bool = False) -> str:
     )  # fmt: skip
     with console.capture() as captured:
         _print_claims(console, found)
-        console.print(f"As published: {as_published(found)}", style="bold")
+        console.print(": ".join(first_line(found)), style="bold")
         for name, told in apart(found).items():
             console.print(f"{name}: {clean(told)}")
         console.print(denominators(found))
+        if one := checked(found):
+            console.print(one)
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from energylens.errors import InputError
+from energylens.harness.one_network import is_one_network
 
 JSON = Mapping[str, Any]
 
@@ -39,6 +40,11 @@ class Entry:
     def parts(self) -> tuple[str, ...]:
         """Names of what is judged, in order."""
         return tuple(self.claim["regions"])
+
+    @property
+    def is_one_network(self) -> bool:
+        """Whether all that was asked speaks of one network alone: no finding."""
+        return bool(self.verdicts) and all(map(is_one_network, self.verdicts))
 
     @property
     def is_many(self) -> bool:

@@ -4,7 +4,9 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from energylens.harness.verdict import AS_IT_MUST, BY_CHANCE_TOO, Word
+from energylens.harness.one_network import is_one_network, word_of
+from energylens.harness.verdict import AS_IT_MUST, BY_CHANCE_TOO, Unit, Word
+from energylens.report.one_network import alone_and_others
 from energylens.report.text import DASH, count, number
 from energylens.report.view import JSON, Entry
 
@@ -16,17 +18,20 @@ ALPHA = 0.05
 
 def denominators(found: Sequence[Entry]) -> str:
     """How many claims are declared, and how the gates do. Gates without a selected case of their own do not count."""
-    gates = [entry for entry in found if entry.is_gate]
+    alone, others = alone_and_others(found)
+    asked = [*alone, *others]
+    gates = [entry for entry in asked if entry.is_gate]
     run = [entry for entry in gates if entry.word != "NOT RUN"]
-    text = count(len(found) - len(gates), "declared claim")
+    forms = ("claim on its task", "claims on its task") if alone else ("declared claim",)
+    text = count(len(asked) - len(gates), *forms)
     passing = sum(entry.word == "HOLDS" for entry in run)
     return f"{text}; {passing} of {count(len(run), 'gate')} do what they must" if run else text
 
 
 def verdict_text(verdict: JSON) -> str:
-    """The word with its qualifiers: `HOLDS, by chance too`."""
-    own = ["own checkpoint"] if verdict["own_checkpoint"] else []
-    return ", ".join([verdict["word"], *verdict["qualifiers"], *own])
+    """The word with its qualifiers: `HOLDS, by chance too`, `REFUTED for this network`."""
+    own = ["own checkpoint"] if verdict["own_checkpoint"] and not is_one_network(verdict) else []
+    return ", ".join([word_of(verdict), *verdict["qualifiers"], *own])
 
 
 def outcome(verdict: JSON) -> str:
@@ -42,6 +47,8 @@ def counted(words: Iterable[str]) -> list[str]:
 
 def verdict_of(entry: Entry) -> str:
     """How the claim stands over all its models."""
+    if entry.is_one_network and entry.word not in ("NOT RUN", "ERROR"):
+        return f"{entry.word} for this network"
     return f"{entry.word}, by chance too" if entry.by_chance else entry.word
 
 
@@ -54,9 +61,11 @@ def why(verdict: JSON) -> str:
 
 
 def seeds_text(verdict: JSON) -> str:
-    """`5`, `4 (1 excluded)`, `2, partial`."""
+    """`5`, `4 (1 excluded)`, `2, partial`; of one network `5 samples` or `all inputs`."""
     if not verdict["seeds"]:
         return DASH
+    if is_one_network(verdict):
+        return "all inputs" if verdict["unit"] == Unit.ALL_INPUTS else count(len(verdict["seeds"]), "sample")
     excluded = len(verdict["excluded"])
     text = str(len(verdict["seeds"]) - excluded) + (f" ({excluded} excluded)" if excluded else "")
     return f"{text}, partial" if verdict["partial"] else text
