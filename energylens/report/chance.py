@@ -20,10 +20,11 @@ def chance_text(found: JSON | None) -> str:
         return ""
     if found["better"] is None:
         return str(found["reason"])
-    told = f"{BETTER} by {_difference(found)}" if found["better"] else NO_BETTER
     if math.isnan(float(found["estimate"])):
         return f"{BETTER if found['better'] else NO_BETTER}: {found['reason']}"
-    return told if found["better"] else f"{told}: {_difference(found)}"
+    if found["better"]:
+        return f"{BETTER} by {_difference(found)}"
+    return f"{NO_BETTER}: {_difference(found)}" + (f" ({found['reason']})" if found["reason"] else "")
 
 
 def chance_cell(verdict: JSON, name: str) -> str:

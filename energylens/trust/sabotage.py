@@ -1,8 +1,8 @@
 """Broken instruments: when what measures a claim is broken on purpose, does one of the claim's controls notice?
 
 A sabotage puts something broken in the place of named functions, runs claims with all their nulls and gates as
-`pytest claims/` does, and has them judged. A gate has to make the verdict INVALID; a null has to come out like the
-claim, so that it holds by chance too. Where that is so with nothing broken, a sabotage shows nothing.
+`pytest claims/` does, and has them judged. A gate has to make the verdict INVALID; a null has to leave the claim
+no better than itself, so that it holds by chance too. Where that is so with nothing broken, a sabotage shows nothing.
 """
 
 import runpy

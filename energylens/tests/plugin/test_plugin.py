@@ -96,6 +96,33 @@ ALL_WORDS = {
 }
 
 
+CEILINGS = """
+from energylens import AtLeast, Ceiling, Measurement, Null, claim
+
+def best(seed):
+    return Measurement(4.0 + seed / 100)
+
+@claim("dice.seven", says="The mean exceeds 7.", source="us", holds_when=AtLeast(7), models=["loaded"], seeds=range(4),
+       controls=[Null("swapped", "another cup", swap={"network": "x"}),
+                 Ceiling("best", "the best that this die can do", measure=best)])
+def test_seven(model, seed, lab):
+    return Measurement(lab.roll(model, seed))
+"""
+
+
+def test_a_ceiling_is_measured_like_a_null_and_a_region_beyond_it_is_invalid(project):
+    (project.path / "claims" / "test_ceiling.py").write_text(CEILINGS)
+    done = project.runpytest("claims/test_ceiling.py", "--ledger=ignore", "--report-dir=reports")
+    assert done.ret == 0
+    found = results(project)
+    (verdict,) = (v for v in found["verdicts"] if v["claim"] == "dice.seven")
+    assert verdict["word"] == "INVALID"
+    assert verdict["reason"].startswith("out of reach: even best scores 4.01 [")
+    assert verdict["ceilings"][0]["out_of_reach"] == ["value"]
+    assert [c["seed"] for c in found["cases"] if c["null"] == "best"] == [0, 1, 2, 3]
+    assert "out of reach" in (project.path / "reports" / "VALIDATION.md").read_text()
+
+
 def test_a_complete_run_judges_everything_and_writes_results(project):
     done = project.runpytest("claims", "--ledger=ignore", "--report-dir=reports")
     assert done.ret == 0

@@ -65,8 +65,18 @@ def entry_of(results: dict[str, Any]) -> Entry:
 )  # fmt: skip
 def test_a_difference_in_words(numbers: Any, better: Any, scale: str, long: str, short: str) -> None:
     found = dict(zip(("estimate", "low", "high"), numbers, strict=True))
-    found |= {"part": "value", "better": better, "scale": scale, "reason": "why"}
+    undecided = math.isnan(numbers[0])
+    found |= {"part": "value", "better": better, "scale": scale, "reason": "why" if undecided else ""}
     assert (chance_text(found), short_text(found)) == (long, short)
+
+
+def test_a_constant_difference_on_few_seeds_says_why_it_is_none(tmp_path: Path) -> None:
+    apart = tuple(x - 1 for x in (2.0, 0.0, *OURS[1:]))
+    table = str(nulls_table(entry_of(run_of(tmp_path, {"apart": apart}))))
+    assert (
+        "no better than chance: 1 [1, 1] (the same difference on every seed: sign test of 4 seeds, p = 0.062)"
+        in table
+    )
 
 
 def test_old_results_have_no_difference() -> None:

@@ -17,6 +17,7 @@ from energylens.stats import (
     one_sided_p,
     permutation_p,
     sign_flip_p,
+    sign_p,
     smallest_sign_flip_p,
     t_interval,
 )
@@ -110,6 +111,16 @@ def test_permutation_is_valid_under_the_null_and_plain_shares_are_not():
 def test_permutation_refuses_the_undefined(observed, draws):
     with pytest.raises(InputError):
         permutation_p(observed, draws)
+
+
+@given(st.integers(1, 60))
+def test_sign_test_agrees_with_scipy(n):
+    assert sign_p(n) == pytest.approx(stats.binomtest(n, n, 0.5, alternative="greater").pvalue)
+
+
+def test_sign_test_needs_a_seed():
+    with pytest.raises(InputError, match="got 0"):
+        sign_p(0)
 
 
 @pytest.mark.parametrize("n", range(1, 8))

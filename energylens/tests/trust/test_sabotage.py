@@ -1,14 +1,16 @@
 """The engine of the sabotage suite on toy claims: it must be able to say that a sabotage went unnoticed."""
 
 import inspect
+from dataclasses import replace
 
 import pytest
 
 from energylens.errors import InputError, StoreError
+from energylens.harness.verdict import CeilingResult, Verdict, Word
 from energylens.store import Store
 from energylens.tests.store.recipes import Noise
 from energylens.trust.bench import MUST_FAIL, Bench, FoundOnly, breaking, reads
-from energylens.trust.sabotage import IN_ITS_REGION, REFUSED, Sabotage, in_truth, run, tried, untried
+from energylens.trust.sabotage import IN_ITS_REGION, REFUSED, Sabotage, in_truth, run, shows, tried, untried
 
 TOY = """
 import numpy as np
@@ -172,9 +174,19 @@ def test_instruments_own_error_is_a_refusal_and_no_other(bench):
         outcome(bench, breaks, "toy.above", "same", refuses=(StoreError,))
 
 
+def test_an_effect_that_is_out_of_reach_is_shown_by_its_ceiling():
+    ceiling = CeilingResult("perfect", "", (), ("value",))
+    verdict = Verdict("toy.above", "a", "", Word.INVALID, ceilings=(ceiling,))
+    assert shows(verdict, "perfect") == "INVALID"
+    within = replace(verdict, ceilings=(replace(ceiling, out_of_reach=()),))
+    assert shows(within, "perfect") == ""
+
+
 def test_named_variant_is_the_one_that_is_tried(bench):
-    found = outcome(bench, {"toy.above:another": reads(2.5)}, "toy.above/a/three", "other")
+    found = outcome(bench, {"toy.above:another": reads(3.5)}, "toy.above/a/three", "other")
     assert (found.row, found.how) == ("toy.above/a/three", "by chance too")
+    reaching = outcome(bench, {"toy.above:another": reads(2.5)}, "toy.above/a/three", "other", seeds=5)
+    assert (reaching.verdict, reaching.how) == ("HOLDS", "")  # in the region, but the claim is better
 
 
 def test_everything_is_put_back(bench):
