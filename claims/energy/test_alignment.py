@@ -1,5 +1,6 @@
 """Do latents align with the energy: above .5, above random directions, the same way on other documents?"""
 
+import math
 from dataclasses import replace
 
 from energylens import AtLeast, Ceiling, Figure, Measurement, Null, Question, claim
@@ -127,8 +128,11 @@ def test_top_features(model, variant, seed, lab):
 
     study = lab.energy_study(model, seed, variant)
     value = {"|EFAS|": median_of_top(study), "significant": float((study.top_p < 0.01).double().mean())}
+    note = "" if study.smallest_p < 0.01 else "so few documents can't be exchanged often enough for p < .01"
+    if note:
+        value["significant"] = math.nan
     if lab.is_swapped:  # of a control nothing else is printed
-        return Measurement(value)
+        return Measurement(value, note=note)
     undefined = sum(study.alignment("confirmation").undefined["efas_firing"].values())
     return Measurement(
         value,
@@ -139,6 +143,7 @@ def test_top_features(model, variant, seed, lab):
             "latents with fewer than 50 firing tokens": float(undefined),
         },
         series=feature_table(study, lab.network(model, seed)),
+        note=note,
     )
 
 

@@ -108,6 +108,12 @@ class EnergyStudy:
         """Max-T p over the TOP latents on confirmation documents, from studentised document permutations."""
         return self._confirmed.top_p
 
+    @property
+    def smallest_p(self) -> float:
+        """Smallest p that exchanging n confirmation documents can give: the larger of 1 / n! and 1 / (DRAWS + 1)."""
+        n = self.readings["confirmation"].text.n_documents
+        return max(1 / math.factorial(n), 1 / (DRAWS + 1))
+
     @cached_property
     def beside(self) -> dict[str, float]:
         """Of the TOP latents on confirmation documents: medians of the other measures of alignment."""

@@ -15,6 +15,7 @@ from energylens.lab import TEXT_VARIANTS, Lab
 from energylens.metrics.alignment import LEAST_FIRING
 from energylens.models.checkpoint import export_checkpoint, match_checkpoints
 from energylens.models.corpus import PythonText
+from energylens.models.samples import sampled
 from energylens.sae.variants import ReLU, TopK
 from energylens.store import Store, key_of
 
@@ -247,14 +248,31 @@ def test_sites_of_the_zoo_need_no_network(tmp_path):
     assert Store(tmp_path).ls() == []
 
 
-def test_readings_of_the_lab_are_those_of_its_network(lab, network):
+def test_readings_of_the_lab_are_those_of_its_network_on_one_sample(lab, network):
     reading = lab.reading("mine", 0, "late", "discovery")
-    text = held_out_text(network, "discovery", 0)
+    text = held_out_text(dataclasses.replace(network, task=sampled(network.task, 0)), "discovery", 0)
     expected = read(network, network.task.corpus, LATE, text, logit_lens(network))
     assert torch.equal(reading.text.tokens, text.tokens)
     torch.testing.assert_close(reading.energy, expected.energy)
     assert lab.reading("mine", 0, "late", "discovery") is reading
     assert not torch.equal(lab.reading("mine", 0, "middle", "discovery").x, reading.x)
+
+
+def test_samples_share_no_document_and_what_is_trained(lab):
+    documents = [set(lab.reading("mine", i, "late", "discovery").text.documents.tolist()) for i in (0, 1)]
+    assert len(documents[0]) > 2
+    assert not documents[0] & documents[1]
+    for made in (lab.text_sae_recipe("mine", 0, "topk-late"), lab.tuned_lens_recipe("mine", 0, "late")):
+        again = (lab.text_sae_recipe("mine", 1, "topk-late"), lab.tuned_lens_recipe("mine", 1, "late"))
+        assert made in again
+
+
+@pytest.mark.parametrize(("documents", "smallest"), [(4, 1 / 24), (6, 1 / 720), (30, 1 / 1000)])
+def test_few_documents_leave_no_small_p(dictionary, readings, documents, smallest):
+    text = dataclasses.replace(readings["confirmation"].text, documents=torch.arange(documents))
+    few = dataclasses.replace(readings["confirmation"], text=text)
+    study = EnergyStudy(dictionary, {**readings, "confirmation": few}, 0)
+    assert study.smallest_p == pytest.approx(smallest)
 
 
 def test_random_directions_stand_in_for_an_sae_and_differ_by_variant(lab):

@@ -117,7 +117,8 @@ def test_one_network_is_judged_over_samples_of_its_data(project):
             "*  mine-copies  *HOLDS for this network  *5.20 *",
             "*One network: 1 holds, 1 refuted, 1 invalid, 1 not run; 1 broken gate",
             "4 claims on its task; 0 of 1 gate do what they must",
-            "One network was checked, mine-copies, *on 5 disjoint samples *intervals*over these samples.",
+            "One network was checked, mine-copies, *on 5 disjoint samples *",
+            "*intervals are over these samples.",
         ]
     )
     assert "1 holds for this network" in done.stdout.lines[-1]
