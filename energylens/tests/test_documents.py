@@ -115,7 +115,7 @@ def test_prose_in_the_readme_copies_no_number_of_a_result():
 @in_a_checkout
 def test_what_the_readme_says_of_the_harness_is_in_the_report():
     section = README.read_text(encoding="utf-8").split("## How far to trust a report")[1].split("\n## ")[0]
-    told = trust_section(read_trust(REPORTS / TRUST_FILE), [])
+    told = trust_section(read_trust(REPORTS / TRUST_FILE), {})
     measured = {
         number for part in told["parts"] for block in part["blocks"] for number in numbers(str(block))
     }
