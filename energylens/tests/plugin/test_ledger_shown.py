@@ -8,6 +8,7 @@ import pandas  # noqa: F401
 import pytest
 import statsmodels.stats.multitest  # noqa: F401
 
+from energylens.harness.amendments import AMENDMENTS, read_amendments
 from energylens.harness.history import HISTORY, read_history
 
 pytest_plugins = "pytester"
@@ -145,6 +146,11 @@ def test_a_damaged_history_is_said_before_anything_is_measured(project):
     assert done.ret == pytest.ExitCode.USAGE_ERROR
     assert "history.jsonl, line 2 is not JSON" in done.stdout.str() + done.stderr.str()
     assert (project.path / "reports" / "results.json").read_text() == before
+    path.unlink()
+    (project.path / "reports" / AMENDMENTS).write_text("{}")
+    done = project.runpytest("claims")
+    assert done.ret == pytest.ExitCode.USAGE_ERROR
+    assert "amendments.jsonl, line 1 is no amendment" in done.stdout.str() + done.stderr.str()
 
 
 def test_an_edit_of_the_measure_is_amended_where_a_number_changes_and_silent_elsewhere(project):
@@ -157,6 +163,17 @@ def test_an_edit_of_the_measure_is_amended_where_a_number_changes_and_silent_els
     assert terminal.count("amended: ") == 1
     assert "[die.region](#die.region) on die" in report.split("**amended**: ")[1].split("\n")[0]
     assert project.runpytest("claims", "--ledger=strict").ret == 1
+    file = project.path / "reports" / AMENDMENTS
+    assert not file.exists()
+    for _ in range(2):
+        _, report = shown(project, "--ledger=update")
+        (line,) = read_amendments(file)
+        assert (line["claim"], line["changed"], list(line["rows"])) == (
+            "die.region",
+            ["measure"],
+            ["die.region/die"],
+        )
+        assert "die: HOLDS → REFUTED, 0.615 [0.6, 0.63] → 0.115" in report.split("## History")[1]
 
 
 def test_a_flip_says_how_to_find_what_changed_it(project, monkeypatch):
