@@ -60,7 +60,7 @@ def texts_in(found: Any) -> Iterator[str]:
             if name in FIELDS and isinstance(value, str):
                 yield value
             if name in LISTS:
-                yield from (one for one in value if isinstance(one, str))
+                yield from (one for one in value or () if isinstance(one, str))
             yield from texts_in(value)
     elif isinstance(found, list):
         for item in found:
