@@ -124,7 +124,13 @@ def _any(can: list[bool | None]) -> bool | None:
 
 def _told(found: Decides) -> dict[str, Any]:
     parts = {
-        part: {"holds": r.holds, "refutes": r.refutes, "text": r.text, "least_p": r.least_p, "power": r.power}
+        part: {
+            "holds": r.holds,
+            "refutes": r.refutes,
+            "text": r.text,
+            "least_p": r.least_p,
+            "chance": r.chance,
+        }
         for part, r in found.parts.items()
     }
     return {"seeds": found.seeds, "holds": found.holds, "refutes": found.refutes, "parts": parts}

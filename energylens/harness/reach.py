@@ -20,14 +20,14 @@ class Reach:
     """Whether a part can HOLD, and can be REFUTED, with a number of seeds; None is not known.
 
     note: with what, or why not, in a few words. least_p: the smallest p that a refutation can have, 0 without a floor.
-    power: chance that a hit rate of RATE is decided rightly; None for other statistics, which need a spread to tell.
+    chance: that a hit rate of RATE is decided rightly; None for other statistics, which need a spread to tell.
     """
 
     holds: bool | None
     refutes: bool | None
     note: str = ""
     least_p: float = 0.0
-    power: float | None = None
+    chance: float | None = None
 
     @property
     def text(self) -> str:
@@ -116,7 +116,7 @@ def by_hits(region: Region, n: int) -> Reach:
         refutes=bool(floors),
         note=", ".join(told) if inside.any() or floors else "neither",
         least_p=min(floors, default=0.0),
-        power=rate_power(RATE, region.low, region.high, n),
+        chance=rate_power(RATE, region.low, region.high, n),
     )
 
 

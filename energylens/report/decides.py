@@ -20,9 +20,9 @@ def decides(claim: JSON) -> str:
 
 def _text(reach: JSON) -> str:
     now, fewer = _parts(reach), _parts(reach["fewer"])
-    power = _power(reach["parts"])
+    chance = _chance(reach["parts"])
     told = f"{now}; with one seed fewer{' as well' if fewer == now else f': {fewer}'}"
-    return f"{told}; at a true rate of {number(RATE)} decided in {power} of runs" if power else told
+    return f"{told}; at a true rate of {number(RATE)} decided in {chance} of runs" if chance else told
 
 
 def _parts(reach: JSON) -> str:
@@ -33,7 +33,7 @@ def _parts(reach: JSON) -> str:
     return f"{text} (the claim is never REFUTED: no p survives Holm over its parts)" if by_holm else text
 
 
-def _power(parts: JSON) -> str:
+def _chance(parts: JSON) -> str:
     """`33 %`; a range over parts that differ."""
-    found = sorted({round(100 * part["power"]) for part in parts.values() if part["power"] is not None})
+    found = sorted({round(100 * part["chance"]) for part in parts.values() if part["chance"] is not None})
     return f"{found[0]} %" if len(found) == 1 else f"{found[0]} to {found[-1]} %" if found else ""

@@ -73,9 +73,9 @@ def test_hit_counts_beside_a_range():
 
 def test_the_chance_that_five_seeds_decide_a_rate_of_four_fifths_is_a_third():
     reach = HitRate().reaches(HALF, 5)
-    assert reach.power == pytest.approx(0.8**5)
+    assert reach.chance == pytest.approx(0.8**5)
     assert reach.least_p == pytest.approx(0.5**5)
-    assert HitRate().reaches(AtMost(0.5), 10).power == pytest.approx(stats.binom(10, 0.8).sf(8))
+    assert HitRate().reaches(AtMost(0.5), 10).chance == pytest.approx(stats.binom(10, 0.8).sf(8))
 
 
 def words_of(statistic, region, vectors):
@@ -272,6 +272,6 @@ def test_results_tell_what_each_models_seeds_decide():
         "coins": (10, 9),
     }
     assert told["dice"]["holds"] is True
-    assert told["dice"]["parts"]["value"]["power"] == pytest.approx(0.8**5)
+    assert told["dice"]["parts"]["value"]["chance"] == pytest.approx(0.8**5)
     assert told["dice"]["fewer"]["holds"] is False
     assert told["dice"]["fewer"]["parts"]["value"]["text"] == "neither"
