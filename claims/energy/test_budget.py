@@ -64,6 +64,7 @@ def test_timed(model, seed, lab):
     models=MODELS,
     seeds=SEEDS,
     gates=["energy.timed"],
+    timed=True,
     unit="GB; minutes; log-log exponent",
     note="Minutes: what training recorded for this network, its SAEs, those of its controls, and tuned lenses, and the "
     "time of its alignments, ablations and steering now, times the number of seeds, over two cores. GB: "

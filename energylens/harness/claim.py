@@ -54,6 +54,7 @@ class Claim:
     published_on: tuple[str, ...] | None = None
     seeds_on: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     undefined_is: str = ""
+    timed: bool = False
 
     @property
     def controls(self) -> tuple[Control, ...]:
@@ -110,6 +111,7 @@ def claim(
     published_on: Iterable[str] | None = None,
     seeds_on: Mapping[str, Iterable[int]] | None = None,
     undefined_is: str = "",
+    timed: bool = False,
     variants: Iterable[str] = (),
     statistic: Statistic | Mapping[str, Statistic] | None = None,
     tier: str = "cpu",
@@ -134,6 +136,7 @@ def claim(
         network took part. Left out, the finding counts as published on all of `models`.
     seeds_on: seeds of models that have other seeds than `seeds`.
     undefined_is: id of the claim that says what is found where this one is undefined (NaN).
+    timed: whether it measures the machine (seconds, bytes): another one gives other numbers, which replicate nothing.
     figure: what to draw of the `series` of its measurements.
     needs: function (lab, model, variant, seed) -> recipes to build ahead of the measurements.
     Raises DeclarationError, naming claim and file, for a declaration that could not be judged.
@@ -155,7 +158,7 @@ def claim(
             role="claim", competence=False, must_fail=(), function=function, where=where,
             published_on=None if published_on is None else _tuple_of(published_on, str, "published_on"),
             seeds_on={name: _tuple_of(s, int, f"seeds_on {name}") for name, s in (seeds_on or {}).items()},
-            undefined_is=undefined_is,
+            undefined_is=undefined_is, timed=timed,
         )  # fmt: skip
 
     return _declaring(id, declare)

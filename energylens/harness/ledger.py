@@ -92,7 +92,8 @@ def compare(
     if row["declaration_hash"] != claim["declaration_hash"]:
         return _amended(row, verdict, claim, strict)
     if is_replication(verdict, row):
-        return _replicated(key, verdict, row, strict)
+        z = {} if claim.get("timed") else _z_by_part(row, verdict)
+        return _replicated(key, verdict, row, z, strict)
     if row["verdict"] == word:
         return Comparison(Status.SAME, False, recorded=row)
     message = f"{key}: {row['verdict']} -> {word}\n{_numbers(row, verdict)}"
@@ -113,9 +114,10 @@ def is_replication(verdict: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
     return any(old and new and old != new for old, new in told)
 
 
-def _replicated(key: str, verdict: Mapping[str, Any], row: Mapping[str, Any], strict: bool) -> Comparison:
+def _replicated(
+    key: str, verdict: Mapping[str, Any], row: Mapping[str, Any], z: Mapping[str, float], strict: bool
+) -> Comparison:
     """A verdict on other artifacts or another machine: it is red in strict mode only."""
-    z = {part["part"]: _z(part, row) for part in verdict["parts"] if part["part"] in row["estimates"]}
     far = any(abs(each) > FAR for each in z.values())
     same = row["verdict"] == verdict["word"]
     if same and not far:
@@ -127,6 +129,10 @@ def _replicated(key: str, verdict: Mapping[str, Any], row: Mapping[str, Any], st
     else:
         message += "\n  on the same machine, but other artifacts"
     return Comparison(status, strict, message, row, z)
+
+
+def _z_by_part(row: Mapping[str, Any], verdict: Mapping[str, Any]) -> dict[str, float]:
+    return {part["part"]: _z(part, row) for part in verdict["parts"] if part["part"] in row["estimates"]}
 
 
 def _z(part: Mapping[str, Any], row: Mapping[str, Any]) -> float:

@@ -137,13 +137,16 @@ def replicate(here: JSON, there: JSON) -> Replication:
 
 
 def _shared(here: JSON, there: JSON) -> Iterator[tuple[JSON, JSON]]:
-    """Findings that both runs judged in full on the same declaration; the code of the measure may differ."""
-    gates = {claim["id"] for claim in here["claims"] if claim["role"] == "gate"}
+    """Findings that both runs judged in full on the same declaration; the code of the measure may differ.
+
+    What measures the machine itself is left out.
+    """
+    left_out = {c["id"] for c in here["claims"] if c["role"] == "gate" or c.get("timed")}
     first, second = (_declared(run) for run in (here, there))
     others = {_key(verdict): verdict for verdict in there["verdicts"]}
     for verdict in here["verdicts"]:
         other = others.get(_key(verdict))
-        if other is None or verdict["claim"] in gates:
+        if other is None or verdict["claim"] in left_out:
             continue
         same = first[verdict["claim"]] == second.get(verdict["claim"])
         if same and all(_is_judged(each) for each in (verdict, other)):

@@ -49,7 +49,7 @@ def describe_claim(claim: Claim, root: Path, measure: str = "") -> dict[str, Any
 _SHOWN = (
     "id", "says", "source", "reported", "stated", "unit", "note", "tier", "role", "models", "variants", "seeds",
     "regions", "gates", "must_fail", "competence", "figure", "extends", "published_on",
-    "seeds_on", "undefined_is",
+    "seeds_on", "undefined_is", "timed",
 )  # fmt: skip
 
 

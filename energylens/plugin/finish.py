@@ -106,8 +106,10 @@ def show(terminal: pytest.TerminalReporter, config: pytest.Config) -> None:
             terminal.write_line(clean_lines(f"{comparison['status']}: {message}"), **markup)
     if told := _replication(shown):
         terminal.write_line(told)
+    path = _shown(folder / "results.json", config.rootpath)
+    if any((verdict["ledger"] or {}).get("z") for verdict in shown):
+        terminal.write_line(f"what replicates: energylens replicate HEAD {path}")
     if any((verdict["ledger"] or {}).get("status") in (Status.FLIP, Status.DRIFT) for verdict in shown):
-        path = _shown(folder / "results.json", config.rootpath)
         terminal.write_line(f"what may have changed them: energylens diff HEAD {path}")
     terminal.write_line(f"report: {_shown(folder / 'VALIDATION.md', config.rootpath)}")
 

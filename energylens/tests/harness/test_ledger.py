@@ -49,6 +49,14 @@ def test_flip_is_red_and_drift_is_shown(recorded, now, status, red, red_when_str
     assert against(row(recorded), now, Mode.IGNORE).red is False
 
 
+@pytest.mark.parametrize(("timed", "status"), [(False, Status.NOT_REPLICATED), (True, Status.SAME)])
+def test_numbers_of_the_machine_itself_replicate_nothing(timed, status):
+    found = results(tuple(x + 5 for x in LARGE), timed=timed)
+    found["verdicts"][0]["machine"] = "there"
+    recorded = row(LARGE, timed=timed) | {"machine": "here"}
+    assert compare(found["verdicts"][0], found["claims"][0], recorded, Mode.CHECK).status == status
+
+
 def test_a_flip_on_other_data_is_drift_and_says_so():
     def on(values, data):
         found = results(values)

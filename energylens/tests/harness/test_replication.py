@@ -27,12 +27,14 @@ def part(interval, name="value", word="HOLDS"):
     }  # fmt: skip
 
 
-def run(parts, word="HOLDS", cpu="one", region="≥ 1", role="claim", **changes):
+def run(parts, word="HOLDS", cpu="one", region="≥ 1", role="claim", timed=False, **changes):
     verdict = {
         "claim": "toy.mean", "model": "dice", "variant": "", "word": word, "own_checkpoint": False, "partial": False,
         "parts": parts,
     }  # fmt: skip
-    claims = [{"id": "toy.mean", "role": role, "declaration": {"region": region, "measure": cpu}}]
+    claims = [
+        {"id": "toy.mean", "role": role, "timed": timed, "declaration": {"region": region, "measure": cpu}}
+    ]
     return {
         "started": "2026-01-02T03:04:05+00:00",
         "provenance": {"cpu": cpu, "commit": "abc", "packages": {"torch": "2"}, "torch_threads": 1},
@@ -113,12 +115,12 @@ def test_runs_compare_where_both_judged_on_the_same_declaration():
     "other",
     [
         dict(region="≥ 2"), dict(role="gate"), dict(partial=True), dict(own_checkpoint=True), dict(word="NOT RUN"),
-        dict(model="coin"),
+        dict(model="coin"), dict(timed=True),
     ],
 )  # fmt: skip
 def test_what_cannot_be_compared_is_left_out(other):
     parts = [part(t_interval([2.0, 2.1, 2.2]))]
-    here = run(parts, role=other.get("role", "claim"))
+    here = run(parts, role=other.get("role", "claim"), timed=other.get("timed", False))
     with pytest.raises(InputError, match="share no verdict"):
         replicate(here, run(parts, **other))
 
