@@ -12,7 +12,7 @@ SOURCE = (
 )
 MODELS = ["induction-2l", "induction-2l-rotary", "ioi-toy", "pygpt-2l"]
 LARGER = [*MODELS, "pygpt-4l"]
-SEEDS, MORE_SEEDS = range(11), range(11)
+SEEDS, MORE_SEEDS = range(8), range(11)
 SEEDS_OF_TEXT = range(5)
 GAPS = ["a", "a-raw", "a-prime", "b", "c"]
 GATES = ["spectral.competent", "spectral.gauge", "spectral.attributed", Gate("spectral.planted", on=WIRED)]
@@ -20,9 +20,9 @@ NOTE = (
     "Importance is the mean damage, in absolute value, when a head's output comes from the corrupted prompt (logit "
     "difference) or, for text, from a window of another document (loss). Definitions: a centred keys (published), "
     "a-raw keys, a-prime scores before the softmax, b attention matrix, c W_Q W_K^T. "
-    "Eleven networks of the small models: five decide only if all agree, and four not even then. At a true rate of .8 "
-    "five hold in 33 % of cases, ten in 38 %, eleven in 62 %. Of the model that reads text, which takes minutes to "
-    "train, five."
+    "Eight networks of the small models: five decide only if all agree, and four not even then. At a true rate of .8 "
+    "five hold in 33 % of cases, eight in 50 %, ten in 38 % (9 of 10 are needed). Of the model that reads text, which "
+    "takes minutes to train, five."
 )
 
 
