@@ -101,6 +101,7 @@ def perfect(model, variant, seed, lab):
     source=SOURCE,
     reported="top features > .5 (maximum .856), p < .01",
     holds_when={"|EFAS|": AtLeast(0.5), "significant": AtLeast(0.9)},
+    published_on=[],
     models=MODELS,
     variants=TEXT_VARIANTS,
     seeds=SEEDS,

@@ -61,6 +61,7 @@ def test_timed(model, seed, lab):
     source="Energy-Lens study: laptop budget",
     reported="< 6 GB, < 30 min, linear in sequence length",
     holds_when={"GB": AtMost(6.0), "minutes": AtMost(30.0), "exponent": Within(0.8, 1.2)},
+    published_on=[],
     models=MODELS,
     seeds=SEEDS,
     gates=["energy.timed"],

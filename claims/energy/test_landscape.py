@@ -46,6 +46,7 @@ def energies_by_class(network, seed, drawn=200):
     says="The lens energy of held-out text falls with depth.",
     source=SOURCE,
     holds_when=AtMost(0.0),
+    published_on=[],
     models=MODELS,
     seeds=SEEDS,
     controls=[UNTRAINED],

@@ -62,6 +62,7 @@ test_sinks_exist_full = in_full(test_sinks_exist, seeds=MORE_SEEDS, models=LARGE
     says="Attention sinks are places of low energy.",
     source="Gu et al. 2024 (arXiv:2410.10781) for sinks; Published study of feature-energy alignment (EFAS)",
     holds_when=AtMost(0.0),
+    published_on=[],
     models=MODELS,
     seeds=SEEDS,
     controls=[UNTRAINED],

@@ -93,7 +93,7 @@ def importance_itself(model, variant, seed, lab):
 
     study = lab.heads(model, seed)
     found = of_importance(study)
-    return Measurement(-found.full, beside={"heads": len(study.layer), **found.named()})
+    return Measurement(-found.noise_free, beside={"heads": len(study.layer), **found.named()})
 
 
 def other_correlations(study, variant):
@@ -129,7 +129,7 @@ def other_correlations(study, variant):
         UNTRAINED,
         Ceiling(
             "itself",
-            "importance from as many other prompts, as predictor of importance; with the sign of the claim",
+            "a predictor of importance that is perfect but for the noise of importance; with the sign of the claim",
             measure=importance_itself,
         ),
     ],
@@ -187,7 +187,7 @@ def importance_itself_within_layers(model, variant, seed, lab):
 
     study = lab.heads(model, seed)
     found = of_importance_within_layers(study)
-    return Measurement(-found.full, beside={**points(study), **found.named()})
+    return Measurement(-found.noise_free, beside={**points(study), **found.named()})
 
 
 def shuffled_within(model, variant, seed, lab):
@@ -221,7 +221,7 @@ def shuffled_within(model, variant, seed, lab):
         UNTRAINED,
         Ceiling(
             "itself",
-            "importance from as many other prompts, as predictor of importance; with the sign of the claim",
+            "a predictor of importance that is perfect but for the noise of importance; with the sign of the claim",
             measure=importance_itself_within_layers,
         ),
     ],

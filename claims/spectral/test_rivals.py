@@ -58,14 +58,11 @@ def gain_of(studies, damage, extra, held_out):
 
 
 def importance_itself(model, variant, seed, lab):
-    """Importance on one half of the prompts, from what is known and from importance on the other half."""
+    """Importance, from what is known and from importance on half of the prompts: no gap can know more."""
     seeds = fitted_and_own(lab, model, seed)
     studies = [lab.heads(model, each) for each in seeds]
-    first, second = zip(*(study.damage_halves for study in studies), strict=True)
-    gains = (
-        gain_of(studies, [half[i] for half in first], [half[i] for half in second], seeds.index(seed))
-        for i in range(SPLITS)
-    )
+    halves, damage = [study.damage_halves[0] for study in studies], [study.damage for study in studies]
+    gains = (gain_of(studies, damage, [half[i] for half in halves], seeds.index(seed)) for i in range(SPLITS))
     return Measurement(fmean(gains))
 
 
@@ -93,7 +90,7 @@ def shuffled_gap(model, variant, seed, lab):
         UNTRAINED,
         Ceiling(
             "itself",
-            "importance from the other half of the prompts, in the place of the gap",
+            "importance on half of the prompts, in the place of the gap",
             measure=importance_itself,
         ),
     ],

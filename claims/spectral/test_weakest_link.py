@@ -44,7 +44,7 @@ def random_in_layer(model, variant, seed, lab):
 
 
 def importance_itself(model, variant, seed, lab):
-    """Whether importance on one half of the prompts names the head that matters most on the other half."""
+    """Whether importance on one half of the prompts names the head that matters most on all of them."""
     from energylens.heads.reliability import same_head_first
 
     same, share = same_head_first(lab.heads(model, seed))
@@ -74,7 +74,7 @@ def importance_itself(model, variant, seed, lab):
         UNTRAINED,
         Ceiling(
             "itself",
-            "the head that matters most on other prompts: importance between two halves of the prompts",
+            "the head that matters most on half of the prompts",
             measure=importance_itself,
         ),
     ],

@@ -71,20 +71,23 @@ def compare(region: Region, ours: Judged, theirs: Judged, exact: bool = False) -
     numbers = (found.estimate, found.low, found.high)
     if math.isinf(found.se):
         return ChanceResult(part, *numbers, None, scale, "too few seeds to compare")
-    better, reason = found.low > 0, ""
+    better: bool | None = found.low > 0
+    reason = ""
     slack = rounding(ours.summary.interval.estimate, theirs.summary.interval.estimate, found.estimate)
     if found.high - found.low <= slack:
         better, reason = _sign_test(found.estimate, slack, len(x))
     return ChanceResult(part, *numbers, better, scale, reason)
 
 
-def _sign_test(difference: float, slack: float, n: int) -> tuple[bool, str]:
+def _sign_test(difference: float, slack: float, n: int) -> tuple[bool | None, str]:
+    """None where so few seeds can decide nothing."""
     from energylens.stats import sign_p
 
     if difference <= slack:
         return False, ""
     p_value = sign_p(n)
-    return p_value <= ALPHA, f"the same difference on every seed: sign test of {n} seeds, p = {p_value:.2g}"
+    better = True if p_value <= ALPHA else None
+    return better, f"the same difference on every seed: sign test of {n} seeds, p = {p_value:.2g}"
 
 
 def _taken(judged: Judged, seeds: Sequence[int]) -> "np.ndarray":

@@ -108,8 +108,10 @@ def compare(
 def is_replication(verdict: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
     """Whether the verdict rests on other artifacts than the recorded one, or was measured on another machine.
 
-    What either does not tell is taken to be the same.
+    What either does not tell is taken to be the same. Fewer seeds, and networks of other data, replicate nothing.
     """
+    if verdict["partial"] or row.get("data", "") != verdict.get("data", ""):
+        return False
     told = ((row.get(name, ""), verdict.get(name, "")) for name in ("artifacts", "machine"))
     return any(old and new and old != new for old, new in told)
 
@@ -170,12 +172,19 @@ def _other_measure(
     row: Mapping[str, Any], verdict: Mapping[str, Any], claim: Mapping[str, Any], strict: bool
 ) -> Comparison:
     """The same where word and numbers are, to six significant digits; else amended. Whatever the artifacts."""
-    if row["verdict"] == verdict["word"] and _is_recorded(row["estimates"], estimates_of(verdict)):
+    qualifiers = list(row.get("qualifiers", ())), list(verdict["qualifiers"])
+    same = row["verdict"] == verdict["word"] and qualifiers[0] == qualifiers[1]
+    if same and _is_recorded(row["estimates"], estimates_of(verdict)):
         return Comparison(Status.SAME, False, recorded=row)
     key = row_key(verdict["claim"], verdict["model"], verdict["variant"])
     (changed,) = declaration_diff(row["declaration"], claim["declaration"])
-    moved = f"{key}: {row['verdict']} -> {verdict['word']}\n{_numbers(row, verdict)}"
-    return Comparison(Status.AMENDED, strict, f"amended: measure of {moved}\n  {changed}", row)
+    z = _z_by_part(row, verdict) if is_replication(verdict, row) and not claim.get("timed") else {}
+    old, new = (
+        ", ".join([word, *others])
+        for word, others in zip((row["verdict"], verdict["word"]), qualifiers, strict=True)
+    )
+    moved = f"{key}: {old} -> {new}\n{_numbers(row, verdict, z)}"
+    return Comparison(Status.AMENDED, strict, f"amended: measure of {moved}\n  {changed}", row, z)
 
 
 def _is_recorded(recorded: Mapping[str, Any], found: Mapping[str, Any]) -> bool:

@@ -29,9 +29,23 @@ class Reliability:
         return max(self.full, 0.0) ** 0.5 if self.full == self.full else self.full
 
     def named(self) -> dict[str, float]:
-        """The two that stand beside `full`, by name; none where they are undefined."""
-        found = {"r between halves": self.halves, "largest r without noise": self.noise_free}
+        """All three by name; none where they are undefined."""
+        found = {
+            "r between halves": self.halves,
+            "reliability": self.full,
+            "largest r without noise": self.noise_free,
+        }
         return {name: number for name, number in found.items() if number == number}
+
+
+def attenuated(first: float, second: float) -> float:
+    """sqrt(r_xx r_yy): r of two measures of these reliabilities whose true values agree perfectly (Spearman 1904).
+
+    A reliability below 0 is noise about 0 and counts as 0; NaN stays NaN.
+    """
+    if first != first or second != second:
+        return first + second
+    return (max(first, 0.0) * max(second, 0.0)) ** 0.5
 
 
 def spearman_brown(r: float) -> float:

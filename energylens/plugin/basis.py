@@ -74,7 +74,7 @@ class Witness:
             if key not in reached:
                 reached[key], inputs = self._bits_of(key)
                 waiting |= set(inputs)
-        return _digest(f"{key}{bits}" for key, bits in reached.items()) if reached else ""
+        return _digest(reached.values()) if reached else ""
 
     def _bits_of(self, key: str) -> tuple[str, tuple[str, ...]]:
         if key not in self._bits:

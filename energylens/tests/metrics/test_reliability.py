@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import pearsonr
 
 from energylens.errors import InputError
-from energylens.metrics.reliability import Reliability, reliability, spearman_brown, split_halves
+from energylens.metrics.reliability import Reliability, attenuated, reliability, spearman_brown, split_halves
 
 UNITS, SAMPLES = 2000, 40
 
@@ -90,6 +90,16 @@ def test_a_correlation_stays_one(r):
     assert -1 <= r <= stepped <= 1
 
 
+@given(st.floats(-1, 1), st.floats(0, 1))
+def test_what_two_noisy_measures_reach_lies_between_nothing_and_the_noise_of_each(r, other):
+    found = Reliability(r, spearman_brown(r))
+    reached = attenuated(found.full, other)
+    assert reached == attenuated(other, found.full)
+    assert 0 <= reached <= min(found.noise_free, other**0.5) + 1e-12
+    assert attenuated(found.full, 1.0) == pytest.approx(found.noise_free)
+    assert found.named()["reliability"] == found.full <= max(found.noise_free, 0.0)
+
+
 def test_steps_known_by_heart():
     assert spearman_brown(0.5) == pytest.approx(2 / 3)
     assert spearman_brown(1.0) == 1
@@ -102,4 +112,15 @@ def test_without_spread_over_units_nothing_is_known():
     assert math.isnan(found.full)
     assert math.isnan(found.noise_free)
     assert found.named() == {}
-    assert Reliability(-0.2, -0.2).named() == {"r between halves": -0.2, "largest r without noise": 0.0}
+    told = {"r between halves": -0.2, "reliability": -0.2, "largest r without noise": 0.0}
+    assert Reliability(-0.2, -0.2).named() == told
+
+
+def test_two_noisy_measures_of_the_same_agree_as_far_as_both_are_reliable():
+    true, noise = (torch.randn(200_000, generator=rng(i), dtype=torch.float64) for i in (0, 1))
+    other = torch.randn(200_000, generator=rng(2), dtype=torch.float64)
+    x, y = true + noise, true + 3**0.5 * other  # reliabilities .5 and .25
+    r = float(torch.corrcoef(torch.stack([x, y]))[0, 1])
+    assert attenuated(0.5, 0.25) == pytest.approx(r, abs=0.01)
+    assert attenuated(-0.1, 0.9) == 0
+    assert math.isnan(attenuated(math.nan, 0.5))

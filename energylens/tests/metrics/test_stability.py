@@ -442,7 +442,14 @@ def test_sizes_of_no_subsets_are_refused(sizes):
 
 
 def test_pairs_come_once_each_in_the_order_of_their_items():
-    assert pairwise(lambda first, second: 10 * first + second, [1, 2, 3, 4]) == [12, 13, 14, 23, 24, 34]
+    assert pairwise(lambda first, second: 10.0 * first + second, [1, 2, 3, 4]) == [12, 13, 14, 23, 24, 34]
+
+
+@given(st.lists(st.integers(-100, 100), min_size=2, max_size=8))
+def test_as_many_pairs_as_there_are_and_the_mean_is_of_each_item_alike(items):
+    found = pairwise(lambda first, second: float(first + second), items)
+    assert len(found) == len(items) * (len(items) - 1) // 2
+    assert sum(found) == (len(items) - 1) * sum(items)
 
 
 def test_jaccard_of_known_sets():

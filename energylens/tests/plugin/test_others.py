@@ -19,7 +19,7 @@ import pytest
 from scipy.stats import mstats
 
 import energylens
-from energylens.tests.plugin.projects import WORDS, environment, read_results, words, write_project
+from energylens.tests.plugin.projects import WORDS, environment, read_results, record_as, words, write_project
 
 pytest_plugins = "pytester"
 
@@ -119,15 +119,10 @@ def test_another_project_gets_the_plugin_from_the_wheel_and_a_flip_is_red(python
     assert found.keys() == {"energylens"}, "claims that use no network must not pay for torch"
     assert wheel is None or not Path(found["energylens"]).is_relative_to(ROOT)
 
-    claims = project / "claims" / "test_numbers.py"
-    claims.write_text(
-        claims.read_text().replace("Measurement(float(draws.mean())", "Measurement(0.6 + seed / 1000")
-    )
+    record_as(project / "claims" / "ledger.toml", "numbers.mean/pcg64", "REFUTED")
     done = call(python, "-m", "pytest", "claims", "-k", "numbers.mean", cwd=project)
     assert done.returncode == 1
-    assert re.search(
-        r"numbers\.mean/pcg64: HOLDS -> REFUTED\s+value: 0\.49\d+ \[.*\] -> 0\.6035", done.stdout
-    )
+    assert re.search(r"numbers\.mean/pcg64: REFUTED -> HOLDS\s+value: 0\.49\d+ \[.*\] -> 0\.49", done.stdout)
 
 
 def test_the_command_knows_another_projects_claims(python, tmp_path):

@@ -10,6 +10,8 @@ import pandas  # noqa: F401
 import pytest
 import statsmodels.stats.multitest  # noqa: F401
 
+from energylens.tests.plugin.projects import record_as
+
 pytest_plugins = "pytester"
 
 CONFTEST = """
@@ -207,6 +209,14 @@ def test_the_ledger_makes_a_flip_red_and_nothing_else(project):
     assert {key: row["verdict"] for key, row in rows.items()} == {
         k: w for k, w in ALL_WORDS.items() if w != "NOT RUN"
     }
+    record_as(ledger, "dice.large/fair", "HOLDS")
+    done = project.runpytest("claims", "-k", "large")
+    assert done.ret == 1
+    done.stdout.fnmatch_lines(["*dice.large/fair: HOLDS -> REFUTED*"])
+
+
+def test_an_edit_of_the_measure_is_shown_not_red(project):
+    project.runpytest("claims", "--ledger=update")
     mean = project.path / "claims" / "test_mean.py"
     mean.write_text(
         mean.read_text().replace(
@@ -214,8 +224,8 @@ def test_the_ledger_makes_a_flip_red_and_nothing_else(project):
         )
     )
     done = project.runpytest("claims", "-k", "large")
-    assert done.ret == 1
-    done.stdout.fnmatch_lines(["*dice.large/fair: REFUTED -> HOLDS*"])
+    assert done.ret == 0
+    done.stdout.fnmatch_lines(["amended: measure of dice.large/fair: REFUTED -> HOLDS*"])
 
 
 def test_what_tells_the_data_enters_the_ledger(project):

@@ -18,7 +18,7 @@ from energylens.stats import (
     t_interval,
 )
 from energylens.stats.interval import t_quantile
-from energylens.stats.scale import LARGEST_R, SCALES, scaled
+from energylens.stats.scale import LARGEST_R, SCALES, fisher_z, scaled
 
 CORRELATIONS = st.lists(st.floats(-0.999, 0.999).map(lambda r: round(r, 6)), min_size=2, max_size=10)
 RATIOS = st.lists(st.floats(0.01, 100).map(lambda x: round(x, 6)), min_size=2, max_size=10)
@@ -43,6 +43,12 @@ def test_fisher_z_agrees_with_scipy_on_z(r):
     z = np.arctanh(r)
     low, high = stats.t.interval(0.90, len(r) - 1, z.mean(), stats.sem(z))
     np.testing.assert_allclose(ends(fisher_z_interval(r)), np.tanh([z.mean(), low, high]), atol=1e-9)
+
+
+@given(CORRELATIONS)
+def test_the_interval_stands_about_the_mean_of_z(r):
+    assert np.tanh(fisher_z(r).mean()) == pytest.approx(fisher_z_interval(r).estimate, abs=1e-9)
+    np.testing.assert_allclose(fisher_z([-x for x in r]), -fisher_z(r))
 
 
 @given(RATIOS)
