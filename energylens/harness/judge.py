@@ -12,7 +12,6 @@ from energylens.harness.ceiling import judge_ceiling, out_of_reach
 from energylens.harness.chance import by_chance_too, judge_null
 from energylens.harness.claim import Claim
 from energylens.harness.control import Null
-from energylens.harness.measurement import Measurement
 from energylens.harness.one_network import exactly
 from energylens.harness.parts import Judged, Measured, combine, judge_part
 from energylens.harness.region import Region
@@ -90,7 +89,10 @@ def _judge_published(
     for part, ours in judged.items():
         originals = {seed: measured[seed].as_published or {} for seed in ours.seeds}
         if all(part in values for values in originals.values()):  # type: ignore[operator]
-            swapped = {seed: Measurement(values) for seed, values in originals.items()}
+            swapped = {
+                seed: replace(measured[seed], value=values, as_published=None)
+                for seed, values in originals.items()
+            }
             results.append(judge_part(claim, part, swapped, constants=True).result)
     return tuple(results)
 

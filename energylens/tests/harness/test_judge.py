@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from energylens import AtLeast, AtMost, Equivalent, HitRate, Measurement, Null, Pairs, Within, gate
+from energylens import AtLeast, AtMost, Equivalent, FisherZ, HitRate, Measurement, Null, Pairs, Within, gate
 from energylens.harness import Word, claim_of
 from energylens.harness.judge import COMPETENT_SHARE, judge
 from energylens.harness.verdict import GateResult, NullResult, PartResult, Verdict
@@ -248,6 +248,17 @@ def test_a_published_estimator_without_spread_is_judged_and_one_that_agrees_is_n
     for published, qualifiers in ((0.5, ("as published: REFUTED",)), (1.5, ())):
         values = {seed: Measurement(2 + seed / 10, as_published=published) for seed in range(5)}
         assert judge(declare(), "dice", "", values).qualifiers == qualifiers
+
+
+def test_the_original_estimator_is_judged_with_what_stands_beside_the_measurement():
+    """Fisher's z reads the number of points there."""
+    values = {
+        seed: Measurement(0.9 + seed / 100, as_published=0.1 + seed / 100, beside={"heads": 12})
+        for seed in range(5)
+    }
+    claim = declare(holds_when=AtLeast(0.5), statistic=FisherZ(points="heads"))
+    verdict = judge(claim, "dice", "", values)
+    assert (verdict.word, verdict.as_published[0].word) == (Word.HOLDS, Word.REFUTED)
 
 
 def test_a_published_estimator_counts_only_if_every_seed_has_it():

@@ -103,7 +103,4 @@ def test_the_terminal_fits(large: dict[str, Any]) -> None:
     shown = terminal_table(large, width=110).splitlines()
     assert max(map(len, shown)) <= 110
     assert len(shown) < 100
-    assert any(
-        re.match(r" +pygpt-4l \(5 +3 INCONCLUSIVE, 1 HOLDS, 1 +0\.51 … 0\.85 ", row)
-        for row in shown
-    )
+    assert any(re.match(r" +pygpt-4l \(5 +3 INCONCLUSIVE, 1 HOLDS, 1 +0\.51 … 0\.85 ", row) for row in shown)
