@@ -85,9 +85,10 @@ def _sign_test(difference: float, slack: float, n: int) -> tuple[bool | None, st
 
     if difference <= slack:
         return False, ""
-    p_value = sign_p(n)
-    better = True if p_value <= ALPHA else None
-    return better, f"the same difference on every seed: sign test of {n} seeds, p = {p_value:.2g}"
+    test = f"sign test of {n} seeds, p = {sign_p(n):.2g}"
+    if sign_p(n) <= ALPHA:
+        return True, f"the same difference on every seed: {test}"
+    return None, f"too few to compare: the same difference on every seed, {test}"
 
 
 def _taken(judged: Judged, seeds: Sequence[int]) -> "np.ndarray":
