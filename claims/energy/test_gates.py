@@ -31,13 +31,12 @@ def rates(lab, model, seed, gradient_of, variants=VARIANTS):
     return found
 
 
-def off(rate):
-    return abs(rate - 0.05)
+def mean_of(found):
+    return Measurement(sum(found.values()) / len(found), beside=found)
 
 
 def most_likely(model, seed, lab):
-    found = rates(lab, model, seed, lambda reading: reading.confident_gradient(), ONE_OF_EACH)
-    return Measurement(min(found.values(), key=off), beside=found)
+    return mean_of(rates(lab, model, seed, lambda reading: reading.confident_gradient(), ONE_OF_EACH))
 
 
 def needs_all(lab, model, variant, seed):
@@ -58,8 +57,10 @@ def needs_all(lab, model, variant, seed):
             measure=most_likely,
         )
     ],
-    unit="share of latents with p <= .05, at the worst of four SAEs",
-    note="Each latent with at least 50 firing tokens is tested alone: permuted documents, position by position, "
+    unit="share of latents with p <= .05, mean of four SAEs",
+    note="The worst of four SAEs was judged at first (.041 then, HOLDS): the worst of twenty rates of some 400 latents each "
+    "leaves .03 to .07 by chance though each is 5 % on average; one did on another processor (.061, .043, .057, .074). "
+    "Each latent with at least 50 firing tokens is tested alone: permuted documents, position by position, "
     "studentised by document. Without studentising, 5.1 to 8.6 % were rejected when the test was chosen: where a "
     "latent fires, gradients are of another size, and a permutation does not know that.",
     needs=needs_all,
@@ -68,8 +69,7 @@ def test_calibrated(model, seed, lab):
     import torch
 
     generator = torch.Generator().manual_seed(seed)
-    found = rates(lab, model, seed, lambda reading: reading.redrawn_gradient(generator))
-    return Measurement(max(found.values(), key=off), beside=found)
+    return mean_of(rates(lab, model, seed, lambda reading: reading.redrawn_gradient(generator)))
 
 
 def auroc_of_planted(lab, model, seed, gradient_of):
