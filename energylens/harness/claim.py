@@ -136,7 +136,7 @@ def claim(
         network took part. Left out, the finding counts as published on all of `models`.
     seeds_on: seeds of models that have other seeds than `seeds`.
     undefined_is: id of the claim that says what is found where this one is undefined (NaN).
-    timed: whether it measures the machine (seconds, bytes): another one gives other numbers, which replicate nothing.
+    timed: whether it measures the machine (seconds, bytes): another run gives other numbers, which replicate nothing.
     figure: what to draw of the `series` of its measurements.
     needs: function (lab, model, variant, seed) -> recipes to build ahead of the measurements.
     Raises DeclarationError, naming claim and file, for a declaration that could not be judged.

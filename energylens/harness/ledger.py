@@ -80,7 +80,7 @@ def compare(
 ) -> Comparison:
     """Whether this verdict is the recorded one; both as they stand in results.json.
 
-    A user's own checkpoint and a NOT RUN are never red.
+    A user's own checkpoint, a NOT RUN and, but for strict mode, what is timed are never red.
     """
     key, word = row_key(verdict["claim"], verdict["model"], verdict["variant"]), verdict["word"]
     if mode in (Mode.IGNORE, Mode.UPDATE) or verdict["own_checkpoint"] or word == Word.NOT_RUN:
@@ -91,9 +91,10 @@ def compare(
         return Comparison(Status.UNRECORDED, red, f"{key} is {word} and not in the ledger")
     if row["declaration_hash"] != claim["declaration_hash"]:
         return _amended(row, verdict, claim, strict)
+    if claim.get("timed"):  # the same artifacts cost other seconds in every run
+        return _replicated(key, verdict, row, {}, strict)
     if is_replication(verdict, row):
-        z = {} if claim.get("timed") else _z_by_part(row, verdict)
-        return _replicated(key, verdict, row, z, strict)
+        return _replicated(key, verdict, row, _z_by_part(row, verdict), strict)
     if row["verdict"] == word:
         return Comparison(Status.SAME, False, recorded=row)
     message = f"{key}: {row['verdict']} -> {word}\n{_numbers(row, verdict)}"
@@ -119,7 +120,7 @@ def is_replication(verdict: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
 def _replicated(
     key: str, verdict: Mapping[str, Any], row: Mapping[str, Any], z: Mapping[str, float], strict: bool
 ) -> Comparison:
-    """A verdict on other artifacts or another machine: it is red in strict mode only."""
+    """A verdict on other artifacts or another machine, or timed at another time: it is red in strict mode only."""
     far = any(abs(each) > FAR for each in z.values())
     same = row["verdict"] == verdict["word"]
     if same and not far:
@@ -128,8 +129,10 @@ def _replicated(
     message = f"{key}: {row['verdict']} -> {verdict['word']}\n{_numbers(row, verdict, z)}"
     if row.get("machine") and row["machine"] != verdict.get("machine"):
         message += f"\n  recorded on {row['machine']}\n  measured on {verdict['machine']}"
-    else:
+    elif is_replication(verdict, row):
         message += "\n  on the same machine, but other artifacts"
+    else:
+        message += "\n  on the same machine, timed again"
     return Comparison(status, strict, message, row, z)
 
 

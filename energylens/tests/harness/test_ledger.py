@@ -57,6 +57,14 @@ def test_numbers_of_the_machine_itself_replicate_nothing(timed, status):
     assert compare(found["verdicts"][0], found["claims"][0], recorded, Mode.CHECK).status == status
 
 
+def test_what_is_timed_differs_from_run_to_run_and_is_red_in_strict_mode_only():
+    comparison = against(row(LARGE, timed=True), SMALL, timed=True)
+    assert (comparison.status, comparison.red, comparison.z) == (Status.DIFFERS, False, {})
+    assert "HOLDS -> REFUTED" in comparison.message
+    assert "timed again" in comparison.message
+    assert against(row(LARGE, timed=True), SMALL, Mode.STRICT, timed=True).red
+
+
 def test_a_flip_on_other_data_is_drift_and_says_so():
     def on(values, data):
         found = results(values)
