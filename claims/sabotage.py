@@ -96,6 +96,23 @@ def of_next_head(noising):
     return property(shifted)
 
 
+def of_noise(halves):
+    """HeadStudy.damage_halves, Effects.halves: noise of the same shape, as if every sample said something else."""
+    import torch
+
+    def drawn(study, seed=None):
+        like = halves(study, seed) if callable(halves) else halves.func(study)
+        generator = torch.Generator().manual_seed(study.seed if seed is None else seed)
+        return tuple(torch.randn(half.shape, generator=generator).abs() for half in like)
+
+    return drawn if callable(halves) else property(drawn)
+
+
+def of_hardly_firing(perfect_latents):
+    """perfect_latents: they fire on a hundredth of the tokens that they were asked to fire on."""
+    return lambda g, counts: perfect_latents(g, counts // 100 + 1)
+
+
 def doubled(key_frequencies):
     """key_frequencies: 2 k in the place of k."""
 
@@ -424,6 +441,40 @@ SABOTAGES = [
             "spectral.pre-post-softmax": ["depth-alone", "untrained"],
             "spectral.attribution": ["difference", "depth-alone"],
         },
+    ),
+    Sabotage(
+        "importance-is-noise",
+        "What half of the prompts says of importance is drawn at random (heads.study.HeadStudy.damage_halves).",
+        breaks={f"{HEADS}.study.HeadStudy.damage_halves": of_noise},
+        notices={
+            "spectral.gap-predicts": ["itself"],
+            "spectral.gap-within-layers": ["itself"],
+            "spectral.adds": ["itself"],
+        },
+        seeds=5,
+    ),
+    Sabotage(
+        "half-of-the-prompts-has-another-sign",
+        "Half of the prompts take the head that matters least for the first (heads.study.HeadStudy.damage_halves).",
+        breaks={
+            f"{HEADS}.study.HeadStudy.damage_halves": lambda real: property(
+                lambda study: tuple(-half for half in real.func(study))
+            )
+        },
+        notices={"spectral.weakest-link": ["itself"]},
+        seeds=5,
+    ),
+    Sabotage(
+        "effects-are-noise",
+        "What half of the documents says of an ablation is drawn at random (energy.effects.Effects.halves).",
+        breaks={f"{ENERGY}.effects.Effects.halves": of_noise},
+        notices={"efas.adds": ["explicable"], "efas.predicts-ablation": ["perfect"]},
+    ),
+    Sabotage(
+        "perfect-latents-hardly-fire",
+        "Planted perfect latents fire on a hundredth of the tokens that they should (energy.planted.perfect_latents).",
+        breaks={f"{ENERGY}.planted.perfect_latents": of_hardly_firing},
+        notices={"efas.top-features": ["perfect-latent"]},
     ),
     Sabotage(
         "circuits-read-thresholds",

@@ -150,6 +150,6 @@ def reads(value: float) -> Callable[[Any], Callable[..., float]]:
 
 
 def controls_of(claim: Claim) -> list[str]:
-    """Names of all controls of a claim: nulls, gates, and MUST_FAIL."""
+    """Names of all controls of a claim: nulls, ceilings, gates, and MUST_FAIL."""
     must_fail = [MUST_FAIL] if claim.must_fail else []
-    return [*(null.name for null in claim.nulls), *(gate.claim for gate in claim.gates), *must_fail]
+    return [*(each.name for each in claim.controls), *(gate.claim for gate in claim.gates), *must_fail]
