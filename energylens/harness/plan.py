@@ -109,7 +109,8 @@ def _without_spread(part: JSON) -> bool:
 
 
 def _rows(claim: JSON, verdict: JSON, power: float) -> Iterator[Row]:
-    row = Row(verdict["model"], verdict["variant"], "", verdict["word"], declared=len(claim["seeds"]))
+    declared = claim.get("seeds_on", {}).get(verdict["model"], claim["seeds"])
+    row = Row(verdict["model"], verdict["variant"], "", verdict["word"], declared=len(declared))
     if claim["role"] == "gate":
         yield replace(row, reason="a gate is a rule for every seed: no number of seeds decides it")
     elif not verdict["parts"]:

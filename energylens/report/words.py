@@ -61,13 +61,19 @@ def why(verdict: JSON) -> str:
 
 
 def seeds_text(verdict: JSON) -> str:
-    """`5`, `4 (1 excluded)`, `2, partial`; of one network `5 samples` or `all inputs`."""
+    """`5`, `4 (1 excluded)`, `3 (2 undefined)`, `2, partial`; of one network `5 samples` or `all inputs`.
+
+    Undefined is a seed on which any part is.
+    """
     if not verdict["seeds"]:
         return DASH
     if is_one_network(verdict):
         return "all inputs" if verdict["unit"] == Unit.ALL_INPUTS else count(len(verdict["seeds"]), "sample")
-    excluded = len(verdict["excluded"])
-    text = str(len(verdict["seeds"]) - excluded) + (f" ({excluded} excluded)" if excluded else "")
+    undefined = {seed for part in verdict.get("parts", ()) for seed in part.get("undefined", ())}
+    left_out = {"excluded": len(verdict["excluded"]), "undefined": len(undefined - set(verdict["excluded"]))}
+    text = str(len(verdict["seeds"]) - sum(left_out.values()))
+    if any(left_out.values()):
+        text += f" ({', '.join(f'{n} {why}' for why, n in left_out.items() if n)})"
     return f"{text}, partial" if verdict["partial"] else text
 
 

@@ -107,6 +107,18 @@ def test_more_power_and_more_declared_seeds():
     assert more.decides[1][0] < usual.decides[1][0]
 
 
+def test_a_model_with_seeds_of_its_own_is_planned_by_these():
+    statistic, region, seeds = CASES["mean"]
+    for_all = declare(statistic=statistic, holds_when=region, seeds=range(20))
+    its_own = declare(
+        statistic=statistic, holds_when=region, seeds=range(20), seeds_on={"dice": range(len(seeds))}
+    )
+    verdict = judge(its_own, "dice", "", seeds)
+    rows = [plan(results((claim, verdict)), claim.id)[0] for claim in (for_all, its_own)]
+    assert [row.declared for row in rows] == [20, len(seeds)]
+    assert rows[1].decides[1][0] > rows[0].decides[1][0]
+
+
 def test_hit_rates_have_no_spread_of_their_own():
     row, _ = planned(*CASES["hits"])
     assert row.same.range is row.powered.range is None

@@ -69,6 +69,11 @@ def test_seeds_and_reasons(results: dict[str, Any]) -> None:
     by_key = {(v["claim"], v["model"]): v for v in results["verdicts"]}
     assert seeds_text(by_key["fourier.grokked-circuit", "modadd-2l"]) == "4 (1 excluded)"
     assert seeds_text({"seeds": [1, 2], "excluded": [], "partial": True}) == "2, partial"
+    parts = [{"undefined": [1]}, {"undefined": [1, 3]}]
+    assert (
+        seeds_text({"seeds": [1, 2, 3], "excluded": [], "parts": parts, "partial": False})
+        == "1 (2 undefined)"
+    )
     assert seeds_text({"seeds": []}) == "–"
     assert "would decide" in why(by_key["fourier.grokked-circuit", "modadd-2l"])
     assert why(by_key["fourier.grokked-circuit", "modadd-1l"]) == ""
