@@ -490,7 +490,7 @@ SABOTAGES = [
                 }
             ),
         },
-        notices={"induction.forms": ["untrained"], "ioi.circuit": ["random-circuit", "untrained"]},
+        notices={"ioi.circuit": ["random-circuit", "untrained"]},
     ),
     Sabotage(
         "dictionaries-read-thresholds",
@@ -522,7 +522,6 @@ SABOTAGES = [
             ],
             "stability.topk-relu-equal/modadd-leaky": ["isotropic", "untrained"],
             "stability.topk-relu-equal.restated": ["isotropic", "untrained"],
-            "stability.decoupled/modadd-leaky/topk": ["frozen"],
             "stability.above-chance/modadd-1l/relu": ["covariance", "untrained"],
             "stability.planted": ["step-0", "frozen"],
             "fourier.sae-overlap.restated": ["untrained", "pca"],
@@ -650,6 +649,8 @@ IN_TRUTH = {
     "fourier.sae-overlap/modadd-leaky/topk": ["analytic-chance", "isotropic", "untrained"],
     "efas.miscalibration": ["redrawn"],
     "efas.one-token": ["untrained"],
+    "induction.forms": ["untrained"],
+    "stability.decoupled/modadd-leaky/topk": ["frozen"],
 }
 """Controls that show with nothing broken, on every row of their claim: a sabotage would prove nothing."""
 
