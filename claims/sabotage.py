@@ -15,7 +15,7 @@ from energylens.lab import WIRED
 from energylens.trust.bench import MUST_FAIL, Bench, reads
 from energylens.trust.sabotage import Sabotage, in_truth, tried, untried
 
-SEEDS = 3
+SEEDS = 5
 
 
 def untrained(network):
@@ -81,9 +81,9 @@ def keys_alone(gaps):
     return {**gaps, "a-prime": gaps["a-raw"]}
 
 
-def layers(study, was):
-    """HeadStudy.gap, HeadStudy.damage: the layer of a head and a tenth of what it was, or 0 where that was 0."""
-    return (study.layer + 1 + 0.1 * was / (1 + was.abs())) * (was != 0)
+def layers(study, was, trace):
+    """HeadStudy.gap, HeadStudy.damage: the layer of a head and a trace of the logarithm of what it was, or 0 for 0."""
+    return (study.layer + 1 + trace * was.abs().clamp_min(1e-12).log10()) * (was != 0)
 
 
 def of_next_head(noising):
@@ -101,11 +101,16 @@ def of_noise(halves):
     import torch
 
     def drawn(study, seed=None):
-        like = halves(study, seed) if callable(halves) else halves.func(study)
+        like = halves(study) if seed is None else halves(study, seed)
         generator = torch.Generator().manual_seed(study.seed if seed is None else seed)
         return tuple(torch.randn(half.shape, generator=generator).abs() for half in like)
 
-    return drawn if callable(halves) else property(drawn)
+    return drawn
+
+
+def of_property(broken):
+    """The same for a cached property."""
+    return lambda real: property(broken(real.func))
 
 
 def of_hardly_firing(perfect_latents):
@@ -143,8 +148,13 @@ def everything(component):
 
 
 def nearly_one(shares):
-    """mlp_fve, logit_shares: to the power of .001, so that any share but 0 is nearly all."""
-    return lambda *given: shares(*given) ** 0.001
+    """mlp_fve, logit_shares: any share that is more than rounding is .999."""
+
+    def read(*given):
+        found = shares(*given)
+        return found.where(~(found >= 1e-16), 0.999)
+
+    return read
 
 
 def correlations_of(r):
@@ -153,19 +163,6 @@ def correlations_of(r):
 
     read = reads(r)(None)
     return lambda real: lambda x, y: torch.tensor([read() for _ in y], dtype=torch.float64)
-
-
-def best_of_two_layers(induction_scores):
-    """induction_scores: where there are two layers, the best head has .9."""
-    read = reads(0.9)(None)
-
-    def scores(network, seed, n):
-        found = induction_scores(network, seed, n).clone()
-        if network.n_layers == 2:
-            found.view(-1)[found.argmax()] = read()
-        return found
-
-    return scores
 
 
 def parts_of(values):
@@ -260,7 +257,6 @@ SABOTAGES = [
             "efas.adds/pygpt-2l/topk-late": ["shuffled", "untrained"],
             "energy.shift/pygpt-2l/topk-late": ["covariance"],
         },
-        seeds=2,
     ),
     Sabotage(
         "alignment-reads-thresholds",
@@ -298,7 +294,6 @@ SABOTAGES = [
             "energy.sinks": ["untrained"],
             "energy.budget": ["energy.timed"],
         },
-        seeds=2,
     ),
     Sabotage(
         "untrained-readers",
@@ -354,7 +349,6 @@ SABOTAGES = [
         "Every decoder direction has its coordinates in another order.",
         breaks={"energylens.sae.sae.SAEs.decoder": shuffled_rows},
         notices={"*": ["stability.planted"]},
-        seeds=2,
     ),
     Sabotage(
         "patch-changes-nothing",
@@ -401,10 +395,10 @@ SABOTAGES = [
         "Gap and importance of a head are its layer (heads.study.HeadStudy).",
         breaks={
             f"{HEADS}.study.HeadStudy.gap": lambda real: (
-                lambda study, name: -layers(study, real(study, name))
+                lambda study, name: -layers(study, real(study, name), 0.3)
             ),
             f"{HEADS}.study.HeadStudy.damage": lambda real: property(
-                lambda study: layers(study, real.func(study))
+                lambda study: layers(study, real.func(study), 0.03)
             ),
         },
         notices={"spectral.gap-predicts": ["depth-alone", "untrained"]},
@@ -431,7 +425,6 @@ SABOTAGES = [
             "spectral.adds": ["shuffled-gap", "untrained"],
             "spectral.weakest-link": ["random-head", "random-in-layer", "untrained"],
         },
-        seeds=5,
     ),
     Sabotage(
         "ranks-always-agree",
@@ -445,52 +438,34 @@ SABOTAGES = [
     Sabotage(
         "importance-is-noise",
         "What half of the prompts says of importance is drawn at random (heads.study.HeadStudy.damage_halves).",
-        breaks={f"{HEADS}.study.HeadStudy.damage_halves": of_noise},
+        breaks={f"{HEADS}.study.HeadStudy.damage_halves": of_property(of_noise)},
         notices={
             "spectral.gap-predicts": ["itself"],
             "spectral.gap-within-layers": ["itself"],
             "spectral.adds": ["itself"],
         },
-        seeds=5,
     ),
     Sabotage(
         "half-of-the-prompts-has-another-sign",
         "Half of the prompts take the head that matters least for the first (heads.study.HeadStudy.damage_halves).",
         breaks={
-            f"{HEADS}.study.HeadStudy.damage_halves": lambda real: property(
-                lambda study: tuple(-half for half in real.func(study))
+            f"{HEADS}.study.HeadStudy.damage_halves": of_property(
+                lambda halves: lambda study: tuple(-half for half in halves(study))
             )
         },
         notices={"spectral.weakest-link": ["itself"]},
-        seeds=5,
     ),
     Sabotage(
         "effects-are-noise",
         "What half of the documents says of an ablation is drawn at random (energy.effects.Effects.halves).",
         breaks={f"{ENERGY}.effects.Effects.halves": of_noise},
-        notices={"efas.adds": ["explicable"], "efas.predicts-ablation": ["perfect"]},
+        notices={"efas.adds": ["explicable"]},
     ),
     Sabotage(
         "perfect-latents-hardly-fire",
         "Planted perfect latents fire on a hundredth of the tokens that they should (energy.planted.perfect_latents).",
         breaks={f"{ENERGY}.planted.perfect_latents": of_hardly_firing},
         notices={"efas.top-features": ["perfect-latent"]},
-    ),
-    Sabotage(
-        "circuits-read-thresholds",
-        "Every circuit is faithful, complete and minimal; every network of two layers has an induction head.",
-        breaks={
-            f"{HEADS}.induction.induction_scores": best_of_two_layers,
-            "ioi.circuit:on_held_out_prompts": parts_of(
-                {
-                    "faithful": 1,
-                    "complement keeps": 0.1,
-                    "smallest removal cost": 0.1,
-                    "random circuits beaten": 0.95,
-                }
-            ),
-        },
-        notices={"ioi.circuit": ["random-circuit", "untrained"]},
     ),
     Sabotage(
         "dictionaries-read-thresholds",
@@ -544,7 +519,6 @@ SABOTAGES = [
             "fourier.causal": ["random-sets"],
             "fourier.sets-differ": ["one-network"],
         },
-        seeds=5,
     ),
     Sabotage(
         "doubled-frequencies",
@@ -558,14 +532,12 @@ SABOTAGES = [
         "Bins k and p - k of the FFT, which are one frequency, are taken for two, as published.",
         breaks={f"{METRICS}.fourier.embedding_r2": as_published},
         notices={"fourier.r2-below-5pct/modadd-2l": ["untrained"]},
-        seeds=5,
     ),
     Sabotage(
         "no-frequency-is-too-weak",
         "Key frequencies are the five strongest, however weak (metrics.fourier.key_frequencies).",
         breaks={f"{METRICS}.fourier.key_frequencies": never_none},
         notices={"fourier.sets-differ/modadd-2l": ["random-sets"]},
-        seeds=5,
     ),
     Sabotage(
         "induction-is-not-seen",
@@ -649,7 +621,9 @@ IN_TRUTH = {
     "fourier.sae-overlap/modadd-leaky/topk": ["analytic-chance", "isotropic", "untrained"],
     "efas.miscalibration": ["redrawn"],
     "efas.one-token": ["untrained"],
+    "efas.predicts-ablation": ["perfect"],
     "induction.forms": ["untrained"],
+    "ioi.circuit": ["random-circuit", "untrained"],
     "stability.decoupled/modadd-leaky/topk": ["frozen"],
 }
 """Controls that show with nothing broken, on every row of their claim: a sabotage would prove nothing."""

@@ -59,8 +59,8 @@ def needs_all(lab, model, variant, seed):
     ],
     unit="share of latents with p <= .05, mean of four SAEs",
     note="The worst of four SAEs was judged at first (.041 then, HOLDS): the worst of twenty rates of some 400 latents "
-    "each leaves .03 to .07 by chance though each is 5 % on average; one did on another processor (.061, .043, .057, "
-    ".074). "
+    "each leaves .03 to .07 by chance though each is 5 % on average; two did on another processor (.074 on seeds 0 "
+    "and 3). "
     "Each latent with at least 50 firing tokens is tested alone: permuted documents, position by position, "
     "studentised by document. Without studentising, 5.1 to 8.6 % were rejected when the test was chosen: where a "
     "latent fires, gradients are of another size, and a permutation does not know that.",

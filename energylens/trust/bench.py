@@ -1,11 +1,9 @@
 """Where claims are sabotaged: verdicts outside pytest by the plugin's own path, and things broken for a while."""
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from inspect import getattr_static
-from itertools import count
 from pathlib import Path
 from pkgutil import resolve_name
 from tempfile import TemporaryDirectory
@@ -141,12 +139,11 @@ def breaking(breaks: Breaks, declared: Mapping[str, Declared]) -> Iterator[None]
 
 
 def reads(value: float) -> Callable[[Any], Callable[..., float]]:
-    """A measure that reads `value` whatever it is given, but for a millionth of it.
+    """A measure that reads `value` whatever it is given: what it is given in a control is told from nothing else.
 
-    The judge takes nothing for decided that is the same number on every seed.
+    The sign test decides what is the same number on every seed, from five seeds on.
     """
-    calls = count(1)
-    return lambda real: lambda *given, **named: value * (1 + 1e-6 * math.sin(next(calls)))
+    return lambda real: lambda *given, **named: value
 
 
 def controls_of(claim: Claim) -> list[str]:

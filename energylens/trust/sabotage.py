@@ -41,7 +41,7 @@ class Sabotage:
     says: str
     breaks: Breaks
     notices: Notices
-    seeds: int = 3
+    seeds: int = 5
     refuses: tuple[type[EnergylensError], ...] = ()
 
 

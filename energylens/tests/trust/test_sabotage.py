@@ -250,11 +250,11 @@ def test_nothing_broken_gets_into_the_store(tmp_path):
     assert store.get(recipe).tensors
 
 
-def test_threshold_is_read_with_some_spread():
+def test_threshold_is_read_whatever_is_given(bench):
+    """Exactly: by a jitter one null in twenty would seem worse. Three equal seeds decide nothing, five do (above)."""
     measure = reads(0.3)(len)
-    values = [measure("anything", at="all") for _ in range(100)]
-    assert len(set(values)) == 100
-    assert values == pytest.approx([0.3] * 100, rel=2e-6)
+    assert {measure(), measure("anything", at="all")} == {0.3}
+    assert outcome(bench, HIGH, "toy.above", "same", seeds=3).verdict == "INCONCLUSIVE"
 
 
 def test_run_counts_what_a_table_tries(bench):
