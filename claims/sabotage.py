@@ -165,6 +165,13 @@ def correlations_of(r):
     return lambda real: lambda x, y: torch.tensor([read() for _ in y], dtype=torch.float64)
 
 
+def agreeing(agreement):
+    """efas.stable:agreement: .95 over 400 latents. (Fisher's z loses a bias that depends on how many there are.)"""
+    from energylens import Measurement
+
+    return lambda *given: Measurement({"documents": 0.95, "SAE seeds": 0.95}, beside={"latents": 400})
+
+
 def parts_of(values):
     """A function that gives (parts, numbers beside them): these parts, and the numbers as they are."""
     read = {name: reads(value)(None) for name, value in values.items()}
@@ -266,7 +273,7 @@ SABOTAGES = [
             "efas.top-features:median_of": reads(0.6),
             f"{ENERGY}.study.max_t_p": significant,
             f"{ENERGY}.published.published_level": published,
-            f"{METRICS}.association.correlations": correlations_of(0.95),
+            "efas.stable:agreement": agreeing,
         },
         notices={
             "efas.beats-nulls/pygpt-2l/relu-middle": ["drawn-again"],
