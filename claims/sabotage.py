@@ -513,6 +513,7 @@ SABOTAGES = [
         "fourier-reads-thresholds",
         "Measures of the circuit read what the claim asks for, whichever frequencies they are given.",
         breaks={
+            f"{METRICS}.fourier.embedding_r2": reads(0.06),
             f"{METRICS}.fourier.mlp_fve": nearly_one,
             f"{METRICS}.fourier.logit_shares": nearly_one,
             f"{METRICS}.fourier.one_frequency_share": reads(0.995),
@@ -520,6 +521,7 @@ SABOTAGES = [
             f"{METRICS}.stability.jaccard": reads(0.1),
         },
         notices={
+            "fourier.key-frequencies": ["untrained"],
             "fourier.grokked-circuit": ["non-key"],
             "fourier.logits": ["random-sets"],
             "fourier.neurons": ["shuffled"],
