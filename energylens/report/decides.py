@@ -1,6 +1,6 @@
 """What the declared seeds of a claim can decide at all, in words, from its `reach` in results.json."""
 
-from energylens.harness.reach import RATE
+from energylens.harness.reach import RATE, words
 from energylens.report.text import number
 from energylens.report.view import JSON
 
@@ -16,6 +16,15 @@ def decides(claim: JSON) -> str:
     if len(models) == 1:
         return next(iter(models))
     return "; ".join(f"{', '.join(names)}: {text}" for text, names in models.items())
+
+
+def can_decide(claim: JSON, model: str) -> str:
+    """The words in reach on one model, for a cell: `both`, `HOLDS only`, or `both, 33 % of runs` at a hit rate of RATE."""
+    reach = claim.get("reach", {}).get(model)
+    if not reach:
+        return ""
+    chance = _chance(reach["parts"])
+    return words(reach["holds"], reach["refutes"]) + (f", {chance} of runs" if chance else "")
 
 
 def _text(reach: JSON) -> str:

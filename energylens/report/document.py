@@ -20,7 +20,7 @@ from energylens.report.words import denominators, expected_errors
 
 _HEADERS = (
     "claim", "model", "set-up", "verdict", "estimate [90 % interval]", "region", "chance", "reported", "as published",
-    "seeds", "survives Holm",
+    "seeds", "can decide", "survives Holm",
 )  # fmt: skip
 _KNOWN = {"schema", "summary", "basis", "questions", "claims", "verdicts", "cases", "errors", "provenance"}
 
@@ -116,7 +116,7 @@ def _row(line: Line, first: bool) -> list[Any]:
     if line.why and len(line.why) <= SHORT_REASON:
         verdict = Md(f"{verdict} ({markdown(line.why)})")
     judged = [line.estimate, line.region, line.chance, line.reported if first else "", line.published]
-    return [claim, model, line.setup, verdict, *judged, line.seeds, line.holm]
+    return [claim, model, line.setup, verdict, *judged, line.seeds, line.can_decide, line.holm]
 
 
 _SEEDS_DRAWN = {

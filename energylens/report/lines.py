@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from energylens.report.chance import chance_cell, no_better
+from energylens.report.decides import can_decide
 from energylens.report.headline import setup
 from energylens.report.text import DASH, interval, number, span
 from energylens.report.view import JSON, Entry, chance, part_of, place
@@ -29,6 +30,7 @@ class Line:
     reported: str = ""
     published: str = ""
     seeds: str = ""
+    can_decide: str = ""
     holm: str = ""
     setup: str = ""
     is_part: bool = False
@@ -72,7 +74,8 @@ def _verdict_line(entry: Entry, verdict: JSON, reported: str) -> Line:
     line = Line(
         claim=entry.id, model=place(verdict), word=verdict["word"], verdict=verdict_text(verdict),
         why=verdict["reason"] if entry.is_gate else why(verdict), reported=reported,
-        seeds=seeds_text(verdict), holm=_holm(verdict), setup=setup(entry.claim, verdict["model"]),
+        seeds=seeds_text(verdict), can_decide=can_decide(entry.claim, verdict["model"]), holm=_holm(verdict),
+        setup=setup(entry.claim, verdict["model"]),
     )  # fmt: skip
     return line if several else _with_numbers(line, entry, verdict, entry.parts[0])
 
@@ -123,7 +126,7 @@ def _model_lines(entry: Entry) -> Iterator[Line]:
             verdict=", ".join(counted(map(outcome, verdicts))) + " for this network" * entry.is_one_network, why="",
             reported=entry.claim["reported"], seeds=seeds[0] if len(seeds) == 1 else f"{seeds[0]} …",
             holm=f"{sum(one['survives'] for one in tested)} of {len(tested)}" if tested else "",
-            setup=setup(entry.claim, model),
+            can_decide=can_decide(entry.claim, model), setup=setup(entry.claim, model),
         )  # fmt: skip
         if len(entry.parts) == 1:
             yield _with_ranges(line, entry, verdicts, entry.parts[0])

@@ -2,7 +2,7 @@
 
 from energylens import AtLeast, FisherZ, HitRate
 from energylens.harness.decidable import described
-from energylens.report.decides import decides
+from energylens.report.decides import can_decide, decides
 from energylens.tests.harness.helpers import declare
 
 HALF = AtLeast(0.5)
@@ -53,3 +53,13 @@ def test_chances_of_parts_that_differ_are_a_range():
 
 def test_gates_and_older_results_tell_nothing():
     assert decides({"reach": {}}) == decides({}) == ""
+
+
+def test_a_cell_tells_the_words_in_reach_on_one_model():
+    by_hits = {"reach": described(declare(statistic=HitRate(), holds_when=HALF, models=["a"]))}
+    never = {"reach": described(declare(statistic=FisherZ(), holds_when=AtLeast(1.0), models=["a"]))}
+    both = {"reach": described(declare(models=["a"]))}
+    assert can_decide(by_hits, "a") == "both, 33 % of runs"
+    assert can_decide(never, "a") == "REFUTED only"
+    assert can_decide(both, "a") == "both"
+    assert can_decide(both, "somebody's") == can_decide({}, "a") == ""

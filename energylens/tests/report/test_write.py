@@ -76,7 +76,7 @@ def test_the_table_has_every_verdict_and_part(results: dict[str, Any], validatio
     headers, _, *rows = table_rows(validation)
     assert headers == [
         "claim", "model", "set-up", "verdict", "estimate [90 % interval]", "region", "chance", "reported",
-        "as published", "seeds", "survives Holm",
+        "as published", "seeds", "can decide", "survives Holm",
     ]  # fmt: skip
     assert all(len(row) == len(headers) for row in rows)
     parts = sum(len(c["regions"]) * len(c["models"]) for c in results["claims"] if len(c["regions"]) > 1)
@@ -86,7 +86,8 @@ def test_the_table_has_every_verdict_and_part(results: dict[str, Any], validatio
     assert level[2:4] == ["published set-up", "**HOLDS, by chance too**"]
     assert level[5:8] == ["0.292 … 0.312", level[6], ".302 ± .001"]
     assert re.fullmatch(r"0\.\d+ \((step-0|analytic-chance)\), no better", level[6])
-    assert level[10].startswith("yes, p = ")
+    assert level[10] == "both"
+    assert level[11].startswith("yes, p = ")
 
 
 def test_gates_are_told_by_predicate(validation: str) -> None:
