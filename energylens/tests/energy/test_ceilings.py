@@ -195,5 +195,7 @@ def test_what_is_undefined_is_found_by_another_claim():
     assert undefined["energy.sinks"] == "energy.sinks-exist"
     assert undefined["spectral.unstable-matter"] == "spectral.threshold-splits"
     of_key_frequencies = {id for id, where in undefined.items() if where == "fourier.key-frequencies"}
-    assert of_key_frequencies == {f"fourier.{name}" for name in ("grokked-circuit", "logits", "causal", "sets-differ")}
+    assert of_key_frequencies == {
+        f"fourier.{name}" for name in ("grokked-circuit", "logits", "causal", "sets-differ")
+    }
     assert set(undefined.values()) <= set(shipped())
