@@ -19,7 +19,7 @@ def decides(claim: JSON) -> str:
 
 
 def can_decide(claim: JSON, model: str) -> str:
-    """The words in reach on one model, for a cell: `both`, `HOLDS only`; with how often a hit rate of RATE is decided."""
+    """The words in reach on one model, for a cell: `HOLDS only`, or `both, 33 % of runs` for the chance of a Reach."""
     reach = claim.get("reach", {}).get(model)
     if not reach:
         return ""
