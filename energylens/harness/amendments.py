@@ -10,16 +10,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from energylens.errors import InputError
 from energylens.harness.claim import MEASURE
+from energylens.harness.jsonl import read_lines, write_lines
 from energylens.harness.ledger import Mode, Status, compare, declaration_diff, estimates_of
-from energylens.harness.plain import plain, replace_file
+from energylens.harness.plain import plain
 from energylens.harness.verdict import row_key
 
 AMENDMENTS = "amendments.jsonl"
 """Beside results.json, in the folder of reports."""
 
-_KEYS = ("at", "commit", "claim", "changed", "rows")
+_KEYS = {"at", "commit", "claim", "changed", "rows"}
 
 
 def amendments_of(
@@ -68,16 +68,7 @@ def moved(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> 
 
 def read_amendments(path: Path) -> list[dict[str, Any]]:
     """All lines of the file; none where there is no file. Raises InputError, naming file and line, for any other."""
-    found = []
-    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines() if path.exists() else (), 1):
-        try:
-            line = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise InputError(f"{path}, line {number} is not JSON: {error}") from None
-        if not isinstance(line, dict) or set(_KEYS) - line.keys() or not isinstance(line["rows"], dict):
-            raise InputError(f"{path}, line {number} is no amendment: {text[:60]!r}")
-        found.append(line)
-    return found
+    return read_lines(path, "amendment", lambda line: line.keys() >= _KEYS and isinstance(line["rows"], dict))
 
 
 def add_amendments(path: Path, lines: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -90,11 +81,7 @@ def add_amendments(path: Path, lines: Iterable[Mapping[str, Any]]) -> list[dict[
     new = [plain(dict(line)) for line in lines if _identity(line) not in known]
     everything = sorted([*kept, *new], key=lambda line: str(line["at"]))
     if new:
-        text = [
-            json.dumps(line, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-            for line in everything
-        ]
-        replace_file(path, "".join(f"{line}\n" for line in text).encode(errors="backslashreplace"))
+        write_lines(path, everything)
     return everything
 
 

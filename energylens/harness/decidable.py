@@ -6,11 +6,9 @@ from typing import Any
 
 from energylens.harness.claim import Claim
 from energylens.harness.judge import COMPETENT_SHARE
+from energylens.harness.parts import ALPHA
 from energylens.harness.reach import UNKNOWN, Reach, words
 from energylens.harness.verdict import Word
-
-ALPHA = 0.05
-"""Level of a refutation: the smallest p of its parts, times their number, must not exceed it (Holm)."""
 
 CAP = 1000
 """More seeds than this are not looked for."""

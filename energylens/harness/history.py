@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from energylens.errors import InputError
 from energylens.harness.claim import MEASURE, hash_of
+from energylens.harness.jsonl import read_lines, to_line
 from energylens.harness.ledger import short
-from energylens.harness.plain import plain, replace_file
+from energylens.harness.plain import replace_file
 from energylens.harness.provenance import environment
 from energylens.harness.results import ERROR
 from energylens.harness.verdict import Word, row_key
@@ -65,11 +65,10 @@ def _digest(content: Any) -> str:
 
 def append_history(path: Path, line: Mapping[str, Any]) -> None:
     """Add a line at the end. The file is replaced in one step, so that a run that is killed leaves no half line."""
-    text = json.dumps(plain(line), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     before = path.read_bytes() if path.exists() else b""
     if before and not before.endswith(b"\n"):
         before += b"\n"
-    replace_file(path, before + text.encode() + b"\n")
+    replace_file(path, before + to_line(line))
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:
@@ -77,13 +76,5 @@ def read_history(path: Path) -> list[dict[str, Any]]:
 
     Raises InputError, naming file and line, for what is no line of a history.
     """
-    runs = []
-    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines() if path.exists() else (), 1):
-        try:
-            run = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise InputError(f"{path}, line {number} is not JSON: {error}") from None
-        if not isinstance(run, dict) or _KEYS - run.keys():
-            raise InputError(f"{path}, line {number} is no run: {text[:60]!r}")
-        runs.append(run)
+    runs = read_lines(path, "run", lambda run: run.keys() >= _KEYS)
     return sorted(runs, key=lambda run: str(run["at"]))

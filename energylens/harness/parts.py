@@ -26,7 +26,7 @@ MOST_UNDEFINED = 5
 """One in so many seeds may be NaN."""
 
 ALPHA = 0.05
-"""Level of every test."""
+"""Level of every one-sided test, as of a 90 % interval against an end of its region."""
 
 Measured = Mapping[int, Measurement]
 

@@ -5,14 +5,12 @@ judged and how many have the same word, z of every part, and what differs or doe
 again replaces its line.
 """
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from energylens.errors import InputError
-from energylens.harness.plain import replace_file
+from energylens.harness.jsonl import read_lines, write_lines
 from energylens.harness.replication import FAR, NOTABLE, PartPair, Replication, share_beyond
 
 REPLICATIONS = "replications.jsonl"
@@ -51,25 +49,12 @@ def _told(part: PartPair) -> dict[str, Any]:
 def record_replication(path: Path, line: Mapping[str, Any]) -> None:
     """Add the line, or replace that of the same machine; the file is replaced in one step."""
     others = [each for each in read_replications(path) if each["machine"] != line["machine"]]
-    text = "".join(
-        json.dumps(each, separators=(",", ":"), ensure_ascii=False, allow_nan=False) + "\n"
-        for each in [*others, dict(line)]
-    )
-    replace_file(path, text.encode())
+    write_lines(path, [*others, line])
 
 
 def read_replications(path: Path) -> list[dict[str, Any]]:
     """All lines; none where there is no file. Raises InputError, naming file and line, for what is none."""
-    found = []
-    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines() if path.exists() else (), 1):
-        try:
-            line = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise InputError(f"{path}, line {number} is not JSON: {error}") from None
-        if not isinstance(line, dict) or _KEYS - line.keys():
-            raise InputError(f"{path}, line {number} is no replication: {text[:60]!r}")
-        found.append(line)
-    return found
+    return read_lines(path, "replication", lambda line: line.keys() >= _KEYS)
 
 
 def share_notable(line: Mapping[str, Any]) -> float:

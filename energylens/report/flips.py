@@ -12,10 +12,15 @@ ENOUGH = 8
 
 def attainable(entry: Entry) -> str:
     """What sign flips could say at most with so few seeds; empty where `flips_table` shows them, and for gates."""
-    n = len(entry.claim["seeds"])
-    if entry.is_gate or not 1 < n < ENOUGH:
+    claim = entry.claim
+    counts = {len(claim.get("seeds_on", {}).get(model, claim["seeds"])) for model in claim["models"]}
+    few = sorted(n for n in counts if 1 < n < ENOUGH)
+    if entry.is_gate or not few:
         return ""
-    return f"flipping the signs of {n} seeds gives p = {number(smallest_sign_flip_p(n), 2)} at the least"
+    return "; ".join(
+        f"flipping the signs of {n} seeds gives p = {number(smallest_sign_flip_p(n), 2)} at the least"
+        for n in few
+    )
 
 
 def flips_table(entry: Entry) -> Md | None:

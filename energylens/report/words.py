@@ -5,15 +5,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from energylens.harness.one_network import is_one_network, word_of
+from energylens.harness.parts import ALPHA
 from energylens.harness.verdict import AS_IT_MUST, BY_CHANCE_TOO, Unit, Word
 from energylens.report.one_network import alone_and_others
 from energylens.report.text import DASH, count, number
 from energylens.report.view import JSON, Entry
 
 BY_CHANCE = f"{Word.HOLDS}, {BY_CHANCE_TOO}"
-
-ALPHA = 0.05
-"""Level of each one-sided test: a 90 % interval is compared with the region."""
 
 
 def denominators(found: Sequence[Entry]) -> str:
