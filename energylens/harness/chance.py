@@ -45,6 +45,11 @@ def by_chance_too(nulls: Sequence[NullResult]) -> bool:
     return any(each.better is False for null in nulls for each in null.chance)
 
 
+def not_compared(nulls: Sequence[NullResult]) -> bool:
+    """Whether some part could not be compared with some null: undefined, or on too few seeds."""
+    return any(each.better is None for null in nulls for each in null.chance)
+
+
 def compare(region: Region, ours: Judged, theirs: Judged, exact: bool = False) -> ChanceResult:
     """How much better than its null a part of a claim is, on the scale of its statistic.
 

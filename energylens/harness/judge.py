@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from energylens.harness.ceiling import judge_ceiling, out_of_reach
-from energylens.harness.chance import by_chance_too, judge_null
+from energylens.harness.chance import by_chance_too, judge_null, not_compared
 from energylens.harness.claim import Claim
 from energylens.harness.control import Null
 from energylens.harness.one_network import exactly
@@ -18,6 +18,7 @@ from energylens.harness.region import Region
 from energylens.harness.verdict import (
     AS_IT_MUST,
     BY_CHANCE_TOO,
+    NOT_COMPARED,
     CeilingResult,
     GateResult,
     NullResult,
@@ -118,6 +119,8 @@ def _qualifiers(word: Word, verdict: Verdict) -> tuple[str, ...]:
     found = []
     if word is Word.HOLDS and by_chance_too(verdict.nulls):
         found.append(BY_CHANCE_TOO)
+    elif word is Word.HOLDS and not_compared(verdict.nulls):
+        found.append(NOT_COMPARED)
     as_published = {part.part: part for part in (*verdict.parts, *verdict.as_published)}
     published_word = combine(list(as_published.values()))[0] if verdict.as_published else word
     if published_word is not word:

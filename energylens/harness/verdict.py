@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 BY_CHANCE_TOO = "by chance too"
+NOT_COMPARED = "not compared with chance"
 AS_IT_MUST = "as it must"
 
 ERROR = "ERROR"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from energylens.harness.one_network import is_one_network, word_of
 from energylens.harness.parts import ALPHA
-from energylens.harness.verdict import AS_IT_MUST, BY_CHANCE_TOO, Unit, Word
+from energylens.harness.verdict import AS_IT_MUST, BY_CHANCE_TOO, NOT_COMPARED, Unit, Word
 from energylens.report.one_network import alone_and_others
 from energylens.report.text import DASH, count, number
 from energylens.report.view import JSON, Entry
@@ -33,8 +33,8 @@ def verdict_text(verdict: JSON) -> str:
 
 
 def outcome(verdict: JSON) -> str:
-    """The word, and whether chance does the same or the instrument must: what verdicts are counted by."""
-    told = [mark for mark in (BY_CHANCE_TOO, AS_IT_MUST) if mark in verdict["qualifiers"]]
+    """The word, and whether chance does the same, is unknown, or the instrument must: what verdicts are counted by."""
+    told = [mark for mark in (BY_CHANCE_TOO, NOT_COMPARED, AS_IT_MUST) if mark in verdict["qualifiers"]]
     return ", ".join([verdict["word"], *told])
 
 

@@ -215,10 +215,11 @@ def test_a_statistic_without_a_scale_compares_by_the_nulls_own_word_and_says_so(
     assert verdict.qualifiers == (() if better else ("by chance too",))
 
 
-def test_an_undefined_null_says_nothing_about_chance():
+def test_an_undefined_null_says_nothing_about_chance_and_the_verdict_says_so():
     undefined = {seed: Measurement(math.nan, note="no sinks") for seed in range(5)}
     verdict, found = against(HIGH, undefined)
-    assert (verdict.qualifiers, found.better) == ((), None)
+    assert (verdict.word, found.better) == (Word.HOLDS, None)
+    assert verdict.qualifiers == ("not compared with chance",)
     assert found.reason == "not compared: value is NaN on 5 of 5 seeds (0, 1, 2, 3, 4): no sinks"
 
 
