@@ -49,7 +49,7 @@ from energylens.metrics.permutation import document_null, document_permutations
 from energylens.metrics.reservoir import TokenReservoir
 from energylens.sae.latents import latent_acts
 from energylens.sae.sae import encode
-from energylens.sae.train import Weights
+from energylens.sae.weights import Weights
 
 if TYPE_CHECKING:
     from energylens.models.network import Network

@@ -15,7 +15,8 @@ from time import perf_counter
 
 import torch
 
-from energylens.sae.train import Settings, train
+from energylens.sae.train import train
+from energylens.sae.weights import Settings
 
 D_IN, D_SAE, BATCH, K = 128, 1024, 512, 32
 SEEDS = (42, 123, 456, 789, 1011)

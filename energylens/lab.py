@@ -68,7 +68,7 @@ TEXT_VARIANTS = tuple(f"{kind}-{site}" for kind in TEXT_SAE_KINDS for site in SI
 SAE_KINDS: Mapping[str, Variant] = {
     "topk": TopK(k=32),
     "relu": ReLU(l1=0.0),
-    "relu-matched": MatchedReLU(l0=32.0),
+    "relu-matched": MatchedReLU(l0=32.0, start=0.16),
 }
 """SAE kinds by the name that claims use as a variant. relu-matched is ReLU with L1 at the L0 of topk."""
 

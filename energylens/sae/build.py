@@ -9,12 +9,13 @@ from torch import Tensor
 from energylens.metrics.reconstruction import explained_variance
 from energylens.models.threads import torch_threads
 from energylens.sae.activations import training_and_held_out
-from energylens.sae.match import ROUNDS, matched_l1
+from energylens.sae.match import matched_l1
 from energylens.sae.recipe import TrainSAEs
 from energylens.sae.sae import SAEs
 from energylens.sae.scaling import Scaling
-from energylens.sae.train import REPORT_EVERY, Settings, Trained, train
+from energylens.sae.train import REPORT_EVERY, Trained, train
 from energylens.sae.variants import MatchedReLU, ReLU, TopK
+from energylens.sae.weights import Settings
 from energylens.store.recipe import JSON, Artifact, Progress
 
 ROWS_AT_ONCE = 2048
@@ -58,8 +59,9 @@ def _fit(
     """Train on scaled activations; the L1 coefficients used, and the trials that found them."""
     dtype = torch.bfloat16 if recipe.autocast == "bf16" else torch.float32
     settings = Settings(
-        recipe.d_sae, recipe.steps, recipe.batch, recipe.lr, recipe.decoder == "trained", dtype
-    )
+        recipe.d_sae, recipe.steps, recipe.batch, recipe.lr, recipe.decoder == "trained", dtype,
+        recipe.variant.kernel if isinstance(recipe.variant, TopK) else "dense",
+    )  # fmt: skip
     k, l1, searched = None, 0.0, 0
     search: list[dict[str, float]] = []
     match recipe.variant:
@@ -67,18 +69,17 @@ def _fit(
             k = recipe.variant.k
         case ReLU():
             l1 = recipe.variant.l1
-        case MatchedReLU(l0=target, search_seed=seed):
-            searched = ROUNDS * recipe.steps
-            l1, search = matched_l1(x, target, seed, settings, _shifted(progress, 0, searched + recipe.steps))
+        case MatchedReLU(l0=target, search_seed=seed, start=start):
+            found = matched_l1(x, target, seed, settings, _shifted(progress, 0, recipe.steps), start)
+            l1, search, searched = found.l1, found.trials, found.trainings * recipe.steps
     coefficients = [l1] * len(recipe.seeds)
-    training = _shifted(progress, searched, searched + recipe.steps)
-    trained = train(x, recipe.seeds, settings, k, coefficients, training)
+    trained = train(x, recipe.seeds, settings, k, coefficients, _shifted(progress, searched, 0))
     return trained, {"l1": coefficients, "search": search}
 
 
-def _shifted(progress: Progress, before: int, total: int) -> Progress:
-    """Report steps of one training as steps before + 1 ... of the `total` that the build takes."""
-    return lambda step, _, numbers: progress(before + step, total, numbers)
+def _shifted(progress: Progress, before: int, after: int) -> Progress:
+    """Report steps of one training among those `before` and `after` it."""
+    return lambda step, total, numbers: progress(before + step, before + total + after, numbers)
 
 
 def _measured(

@@ -17,8 +17,7 @@ def top_k(values: Float[Tensor, "*rows n"], k: int) -> tuple[Float[Tensor, "*row
     products of a step.
     """
     n = values.shape[-1]
-    if not 1 <= k <= n:
-        raise InputError(f"k must lie in 1..{n} (the number of latents), received {k}")
+    check_k(k, n)
     if n % _GROUP or 8 * k > n:
         top = values.topk(k, dim=-1, sorted=False)
         return top.values, top.indices
@@ -29,6 +28,12 @@ def top_k(values: Float[Tensor, "*rows n"], k: int) -> tuple[Float[Tensor, "*row
     candidates = (groups.unsqueeze(-2) + offsets).flatten(-2)
     top = values.gather(-1, candidates).topk(k, dim=-1, sorted=False)
     return top.values, candidates.gather(-1, top.indices)
+
+
+def check_k(k: int, n: int) -> None:
+    """Raise InputError unless k of n latents can fire."""
+    if not 1 <= k <= n:
+        raise InputError(f"k must lie in 1..{n} (the number of latents), received {k}")
 
 
 def latent_acts(pre_acts: Float[Tensor, "*rows d_sae"], k: int | None) -> Float[Tensor, "*rows d_sae"]:

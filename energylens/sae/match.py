@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from itertools import pairwise
 
 from jaxtyping import Float
@@ -9,11 +11,22 @@ from torch import Tensor
 
 from energylens.errors import InputError
 from energylens.sae.sae import encode
-from energylens.sae.train import Progress, Settings, train
+from energylens.sae.train import Progress, train
+from energylens.sae.weights import Settings
 
 GRID = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 REFINEMENT = (0.6, 0.77, 1.0, 1.3, 1.7)
-ROUNDS = 2
+NEAR = (0.5, 0.7, 1.0, 1.4, 2.0)
+"""Factors of the coefficient from which a search starts: wider than REFINEMENT, since it is another's."""
+
+
+@dataclass(frozen=True)
+class Matched:
+    """The L1 coefficient found, the trials {"l1", "l0"} on the way, and how many trainings they took."""
+
+    l1: float
+    trials: list[dict[str, float]]
+    trainings: int
 
 
 def crossing(l1: Sequence[float], l0: Sequence[float], target: int | float) -> float:
@@ -31,23 +44,37 @@ def crossing(l1: Sequence[float], l0: Sequence[float], target: int | float) -> f
 
 
 def matched_l1(
-    x: Float[Tensor, "n d_in"], target: int | float, search_seed: int, settings: Settings, progress: Progress
-) -> tuple[float, list[dict[str, float]]]:
-    """L1 coefficient for L0 = `target` on `x` (in training units), and the trials {"l1", "l0"} on the way.
+    x: Float[Tensor, "n d_in"],
+    target: int | float,
+    search_seed: int,
+    settings: Settings,
+    progress: Progress,
+    start: int | float | None = None,
+) -> Matched:
+    """L1 coefficient for L0 = `target` on `x` (in training units).
 
-    A coarse grid and one refinement around its crossing, all from the same seed and with complete training.
-    `progress` counts the steps of both.
+    All trials are of one seed, with complete training: NEAR the `start`, where there is one; then, or where these miss
+    the target, a coarse grid and one refinement around its crossing. `progress` counts the steps of the search.
     """
-    trials: list[dict[str, float]] = []
+    rounds: list[list[dict[str, float]]] = []
 
-    def crossing_among(coefficients: Sequence[float], steps_before: int) -> float:
-        def searching(step: int, total: int, numbers: Mapping[str, float]) -> None:
-            progress(steps_before + step, ROUNDS * total, numbers)
+    def crossing_among(coefficients: Sequence[float], rounds_left: int) -> float:
+        steps_before = len(rounds) * settings.steps
+
+        def searching(step: int, steps: int, numbers: Mapping[str, float]) -> None:
+            progress(steps_before + step, steps_before + (1 + rounds_left) * steps, numbers)
 
         weights = train(x, [search_seed] * len(coefficients), settings, None, coefficients, searching).weights
         l0 = [float((encode(weights, i, x, None) > 0).sum()) / len(x) for i in range(len(coefficients))]
-        trials.extend({"l1": a, "l0": b} for a, b in zip(coefficients, l0, strict=True))
+        rounds.append([{"l1": a, "l0": b} for a, b in zip(coefficients, l0, strict=True)])
         return crossing(coefficients, l0, target)
 
-    coarse = crossing_among(GRID, 0)
-    return crossing_among([coarse * factor for factor in REFINEMENT], settings.steps), trials
+    def search() -> float:
+        if start is not None:
+            with suppress(InputError):
+                return crossing_among([start * factor for factor in NEAR], 0)
+        coarse = crossing_among(GRID, 1)
+        return crossing_among([coarse * factor for factor in REFINEMENT], 0)
+
+    found = search()
+    return Matched(found, [trial for trials in rounds for trial in trials], len(rounds))

@@ -60,7 +60,7 @@ class PlantedDictionary(Recipe):
 
 
 PLANTED_VARIANTS: Mapping[str, Variant] = MappingProxyType(
-    {"topk": TopK(4), "relu": ReLU(0.24), "relu-matched": MatchedReLU(8.0)}
+    {"topk": TopK(4), "relu": ReLU(0.24), "relu-matched": MatchedReLU(8.0, start=0.4)}
 )
 """The kinds of SAE that must find the planted atoms, with the sparsity at which they can."""
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from energylens.errors import InputError
 from energylens.sae.latents import latent_acts
-from energylens.sae.train import Weights
+from energylens.sae.weights import Weights
 from energylens.store.recipe import Artifact
 
 

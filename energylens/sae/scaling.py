@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from energylens.errors import InputError
-from energylens.sae.train import Weights
+from energylens.sae.weights import Weights
 
 
 @dataclass(frozen=True)

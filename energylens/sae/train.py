@@ -3,9 +3,8 @@
 Every contraction carries the leading axis `n_seeds`; initialisation and batches come from one generator per
 seed, so that an SAE is the same whichever others train beside it. Master weights, Adam and its sums are
 float32; the five matrix products of a step run in `Settings.dtype`. The gradient is written out (and tested
-against autograd): it needs no graph, and the decoder's bias costs no sixth product. TopK uses the same dense
-products: gathering its k of n rows is bound by memory, and the backward pass by gathering took 13 ms where
-the dense products take 4.
+against autograd): it needs no graph, and the decoder's bias costs no sixth product. TopK can do without four of
+the five products: see `energylens.sae.sparse`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,31 +17,10 @@ from torch import Tensor
 
 from energylens.errors import InputError
 from energylens.sae.latents import latent_acts
+from energylens.sae.weights import BETA_1, BETA_2, EPSILON, Settings, Trainer, Weights, initial_weights
 
 Progress = Callable[[int, int, Mapping[str, float]], None]
 REPORT_EVERY = 25
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to train: latents, steps, samples per step and SAE, learning rate, dtype of the products."""
-
-    d_sae: int = 1024
-    steps: int = 500
-    batch: int = 512
-    lr: float = 1e-3
-    train_decoder: bool = True
-    dtype: torch.dtype = torch.float32
-
-
-@dataclass(frozen=True)
-class Weights:
-    """Weights of n_seeds SAEs: x_hat = latent_acts((x - b_dec) W_enc + b_enc) W_dec + b_dec."""
-
-    W_enc: Float[Tensor, "n_seeds d_in d_sae"]
-    b_enc: Float[Tensor, "n_seeds d_sae"]
-    W_dec: Float[Tensor, "n_seeds d_sae d_in"]
-    b_dec: Float[Tensor, "n_seeds d_in"]
 
 
 @dataclass(frozen=True)
@@ -53,14 +31,6 @@ class Trained:
     W_dec_init: Float[Tensor, "n_seeds d_sae d_in"]
     losses: Float[Tensor, "steps n_seeds"]
     seconds: float
-
-
-def initial_weights(d_in: int, d_sae: int, generators: Sequence[torch.Generator]) -> Weights:
-    """Decoder rows uniform on the sphere, encoder its transpose, biases zero; one generator per SAE."""
-    rows = torch.stack([torch.randn(d_sae, d_in, generator=generator) for generator in generators])
-    W_dec = rows / torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
-    W_enc = torch.einsum("snd->sdn", W_dec).contiguous()
-    return Weights(W_enc, torch.zeros(W_dec.shape[:2]), W_dec, torch.zeros(len(generators), d_in))
 
 
 def loss_and_gradients(
@@ -126,20 +96,62 @@ def train(
     """
     _keep_freed_memory()
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    weights = initial_weights(x.shape[1], settings.d_sae, generators)
-    W_dec_init = weights.W_dec.clone()
-    penalty = torch.tensor([0.0] * len(seeds) if l1 is None else list(l1))
-    trained = [weights.W_enc, weights.b_enc, weights.b_dec] + [weights.W_dec] * settings.train_decoder
-    optimiser = torch.optim.Adam(trained, lr=settings.lr, fused=True)
+    initial = initial_weights(x.shape[1], settings.d_sae, generators)
+    coefficients = torch.tensor([0.0] * len(seeds) if l1 is None else list(l1))
+    trainer = _trainer(initial, settings, k, coefficients)
     losses = torch.empty(settings.steps, len(seeds))
     rows = index_batches(len(x), settings.batch, generators)
     start = perf_counter()
     for step in range(settings.steps):
-        losses[step], gradients = loss_and_gradients(weights, x[next(rows)], k, penalty, settings.dtype)
-        _step(optimiser, weights, gradients, settings.train_decoder)
+        losses[step] = trainer.step(x[next(rows)])
         if (step + 1) % REPORT_EVERY == 0 or step + 1 == settings.steps:
             _report(step, losses[step], settings, progress)
-    return Trained(weights, W_dec_init, losses, perf_counter() - start)
+    return Trained(trainer.weights, initial.W_dec, losses, perf_counter() - start)
+
+
+def _trainer(initial: Weights, settings: Settings, k: int | None, l1: Float[Tensor, " n_seeds"]) -> Trainer:
+    if k is None or settings.kernel == "dense":
+        return Dense(initial, settings, k, l1)
+    try:
+        from energylens.sae.sparse import SparseTopK
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"the kernel 'sparse' needs {error.name}: pip install 'energylens[fast]', or ask for 'dense'"
+        ) from None
+    return SparseTopK(initial, settings, k)
+
+
+class Dense(Trainer):
+    """All latents take part in every product."""
+
+    def __init__(
+        self, initial: Weights, settings: Settings, k: int | None, l1: Float[Tensor, " n_seeds"]
+    ) -> None:
+        self.settings, self.k, self.l1 = settings, k, l1
+        self._weights = Weights(**{name: tensor.clone() for name, tensor in vars(initial).items()})
+        trained = [self._weights.W_enc, self._weights.b_enc, self._weights.b_dec]
+        trained += [self._weights.W_dec] * settings.train_decoder
+        self._optimiser = torch.optim.Adam(
+            trained, lr=settings.lr, betas=(BETA_1, BETA_2), eps=EPSILON, fused=True
+        )
+
+    @property
+    def weights(self) -> Weights:
+        """See `Trainer`."""
+        return self._weights
+
+    def step(self, x: Float[Tensor, "n_seeds batch d_in"]) -> Float[Tensor, " n_seeds"]:
+        """See `Trainer`."""
+        weights = self._weights
+        losses, gradients = loss_and_gradients(weights, x, self.k, self.l1, self.settings.dtype)
+        if self.settings.train_decoder:
+            gradients = replace(gradients, W_dec=along_sphere(gradients.W_dec, weights.W_dec))
+        for name, gradient in vars(gradients).items():
+            getattr(weights, name).grad = gradient
+        self._optimiser.step()
+        if self.settings.train_decoder:
+            weights.W_dec.div_(torch.linalg.vector_norm(weights.W_dec, dim=-1, keepdim=True))
+        return losses
 
 
 def along_sphere(
@@ -147,17 +159,6 @@ def along_sphere(
 ) -> Float[Tensor, "n_seeds d_sae d_in"]:
     """The gradient without its component along each unit row: what changes a direction and not a length."""
     return gradient - (gradient * rows).sum(-1, keepdim=True) * rows
-
-
-def _step(optimiser: torch.optim.Adam, weights: Weights, gradients: Weights, train_decoder: bool) -> None:
-    """One Adam step in place; decoder rows, where they are trained, end at unit length."""
-    if train_decoder:
-        gradients = replace(gradients, W_dec=along_sphere(gradients.W_dec, weights.W_dec))
-    for name, gradient in vars(gradients).items():
-        getattr(weights, name).grad = gradient
-    optimiser.step()
-    if train_decoder:
-        weights.W_dec.div_(torch.linalg.vector_norm(weights.W_dec, dim=-1, keepdim=True))
 
 
 def _report(step: int, losses: Tensor, settings: Settings, progress: Progress) -> None:

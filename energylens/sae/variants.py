@@ -1,20 +1,34 @@
 """The kinds of sparse autoencoder, as frozen configs. Knows no torch: recipes can be made without it."""
 
-from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from typing import Literal, TypeAlias
 
 from energylens.errors import InputError
+
+Kernel: TypeAlias = Literal["sparse", "dense"]
+
+
+def fastest_kernel() -> Kernel:
+    """ "sparse" where numba is installed (`pip install energylens[fast]`)."""
+    return "sparse" if find_spec("numba") else "dense"
 
 
 @dataclass(frozen=True)
 class TopK:
-    """ReLU, then the k largest latents per sample (Gao et al. 2024, arXiv:2406.04093); no auxiliary loss."""
+    """ReLU, then the k largest latents per sample (Gao et al. 2024, arXiv:2406.04093); no auxiliary loss.
+
+    kernel: what trains them. Both give the same SAEs up to rounding, which 500 steps of training amplify.
+    """
 
     k: int = 32
+    kernel: Kernel = field(default_factory=fastest_kernel)
 
     def __post_init__(self) -> None:
         if self.k < 1:
             raise InputError(f"k must be at least 1, received {self.k}")
+        if self.kernel not in ("sparse", "dense"):
+            raise InputError(f"kernel must be 'sparse' or 'dense', received {self.kernel!r}")
 
     def label(self) -> str:
         """Short name: "TopK 32"."""
@@ -41,15 +55,18 @@ class MatchedReLU:
     """ReLU whose L1 coefficient brings L0 on the training activations near `l0`.
 
     The coefficient is searched with an SAE of `search_seed`, which must not be one of the seeds that are
-    studied.
+    studied. It begins near `start`, if given, and costs less where the coefficient lies within a factor of two of it.
     """
 
     l0: int | float = 32
     search_seed: int = 7
+    start: int | float | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.l0 < float("inf"):
             raise InputError(f"the L0 to match must be finite and positive, received {self.l0}")
+        if self.start is not None and not 0 < self.start < float("inf"):
+            raise InputError(f"the L1 to start from must be finite and positive, received {self.start}")
 
     def label(self) -> str:
         """Short name: "ReLU at L0 32"."""

@@ -3,10 +3,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from energylens.errors import InputError
-from energylens.sae.match import GRID, REFINEMENT, crossing, matched_l1
+from energylens.sae.match import GRID, NEAR, REFINEMENT, crossing, matched_l1
 from energylens.sae.sae import encode
 from energylens.sae.scaling import Scaling
-from energylens.sae.train import Settings, train
+from energylens.sae.train import train
+from energylens.sae.weights import Settings
 from energylens.store import no_progress
 from energylens.tests.sae.helpers import mixture
 
@@ -34,9 +35,33 @@ def test_the_coefficient_found_gives_the_l0():
     raw = mixture(n=400, rank=6)
     x = Scaling.of(raw).apply(raw)
     settings = Settings(d_sae=48, steps=100, batch=64, lr=3e-3)
-    l1, trials = matched_l1(x, 8.0, 7, settings, no_progress)
-    assert len(trials) == len(GRID) + len(REFINEMENT)
-    weights = train(x, [7, 1], settings, l1=[l1, l1]).weights
+    found = matched_l1(x, 8.0, 7, settings, no_progress)
+    assert len(found.trials) == len(GRID) + len(REFINEMENT)
+    weights = train(x, [7, 1], settings, l1=[found.l1, found.l1]).weights
     searched, other = (float((encode(weights, i, x, None) > 0).sum()) / len(x) for i in (0, 1))
     assert searched == pytest.approx(8, rel=0.05)
     assert other == pytest.approx(8, rel=0.5)
+
+
+def test_a_search_from_a_coefficient_nearby_takes_one_training_and_finds_the_same():
+    raw = mixture(n=400, rank=6)
+    x = Scaling.of(raw).apply(raw)
+    settings = Settings(d_sae=48, steps=100, batch=64, lr=3e-3)
+    seen = []
+    whole = matched_l1(x, 8.0, 7, settings, no_progress)
+    near = matched_l1(x, 8.0, 7, settings, lambda *step: seen.append(step[:2]), start=0.8 * whole.l1)
+    assert (near.trainings, len(near.trials)) == (1, len(NEAR))
+    assert near.l1 == pytest.approx(whole.l1, rel=0.05)
+    assert seen == [(step, 100) for step in (25, 50, 75, 100)]
+
+
+def test_a_search_from_a_coefficient_far_away_goes_on_with_the_whole_grid():
+    raw = mixture(n=400, rank=6)
+    x = Scaling.of(raw).apply(raw)
+    settings = Settings(d_sae=48, steps=100, batch=64, lr=3e-3)
+    seen = []
+    whole = matched_l1(x, 8.0, 7, settings, no_progress)
+    far = matched_l1(x, 8.0, 7, settings, lambda *step: seen.append(step[:2]), start=1e-4)
+    assert far.l1 == whole.l1
+    assert far.trainings == 3
+    assert seen == [(step, 100 if step <= 100 else 300) for step in range(25, 325, 25)]

@@ -4,7 +4,8 @@ import torch
 from energylens.errors import InputError
 from energylens.sae.sae import decode, encode
 from energylens.sae.scaling import Scaling
-from energylens.sae.train import Settings, train
+from energylens.sae.train import train
+from energylens.sae.weights import Settings
 from energylens.tests.sae.helpers import mixture
 
 

@@ -7,7 +7,8 @@ from energylens.errors import InputError
 from energylens.sae.latents import latent_acts
 from energylens.sae.sae import encode
 from energylens.sae.scaling import Scaling
-from energylens.sae.train import Settings, Weights, along_sphere, index_batches, loss_and_gradients, train
+from energylens.sae.train import along_sphere, index_batches, loss_and_gradients, train
+from energylens.sae.weights import Settings, Weights
 from energylens.tests.sae.helpers import mixture
 
 SMALL = Settings(d_sae=32, steps=40, batch=64)
