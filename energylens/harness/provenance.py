@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = (
-    "energylens", "torch", "transformer_lens", "numpy", "scipy", "statsmodels", "pandas", "safetensors", "pytest",
+    "energylens", "torch", "transformer_lens", "numpy", "scipy", "statsmodels", "pandas", "safetensors", "numba",
+    "pytest",
 )  # fmt: skip
 
 _NO_ENVIRONMENT = ("commit", "dirty", "artifacts", "packages")
@@ -19,6 +20,8 @@ INSTRUCTION_LIMITS = (
     "DNNL_MAX_CPU_ISA",
     "ATEN_CPU_CAPABILITY",
     "MKL_ENABLE_INSTRUCTIONS",
+    "NUMBA_CPU_NAME",
+    "NUMBA_CPU_FEATURES",
 )
 """Variables that keep libraries from instructions that the processor has: with them it is another processor."""
 
