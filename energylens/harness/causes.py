@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeAlias
 
-from energylens.harness.claim import MEASURE
+from energylens.harness.claim import without_measure
 from energylens.harness.ledger import declaration_diff
 from energylens.harness.provenance import environment
 from energylens.harness.results import ERROR
@@ -84,11 +84,7 @@ def reached_from(names: Iterable[str], links: Mapping[str, Iterable[str]]) -> se
 def declarations(old: JSON, new: JSON, claim: str) -> tuple[dict[str, str], dict[str, str]]:
     """What each run declares of a claim; empty where it does not know it. Code is compared file by file instead."""
     first, second = (
-        {
-            c["id"]: {name: text for name, text in c["declaration"].items() if name != MEASURE}
-            for c in run["claims"]
-        }
-        for run in (old, new)
+        {c["id"]: without_measure(c["declaration"]) for c in run["claims"]} for run in (old, new)
     )
     return first.get(claim, {}), second.get(claim, {})
 

@@ -18,6 +18,12 @@ TIERS = ("cpu", "full", "pretrained", "gpu")
 MEASURE = "measure"
 """Entry of a recorded declaration that tells the code which measures; no claim declares it."""
 
+
+def without_measure(declaration: Mapping[str, str]) -> dict[str, str]:
+    """What a recorded declaration says, whatever code measures it."""
+    return {name: text for name, text in declaration.items() if name != MEASURE}
+
+
 _ID = re.compile(r"(?=.{1,100}\Z)[a-z0-9]+(?:[.-][a-z0-9]+)*")
 
 Body = TypeVar("Body", bound=Callable[..., Any])

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from energylens.harness.claim import MEASURE, hash_of
+from energylens.harness.claim import MEASURE, hash_of, without_measure
 from energylens.harness.jsonl import read_lines, to_line
 from energylens.harness.ledger import short
 from energylens.harness.plain import replace_file
@@ -55,8 +55,8 @@ def history_line(results: Mapping[str, Any]) -> dict[str, Any]:
 
 def _declared(claim: Mapping[str, Any]) -> str:
     """Hash of what is declared, whatever code measures it: edits of that are told by their own file."""
-    texts = dict(claim.get("declaration", {}))
-    return hash_of(texts) if texts.pop(MEASURE, "") else str(claim["declaration_hash"])
+    texts = claim.get("declaration", {})
+    return hash_of(without_measure(texts)) if MEASURE in texts else str(claim["declaration_hash"])
 
 
 def _digest(content: Any) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from energylens.errors import InputError
 from energylens.harness.amendments import changes, moved, shown
-from energylens.harness.claim import MEASURE
+from energylens.harness.claim import MEASURE, without_measure
 from energylens.harness.ledger import estimates_of
 from energylens.harness.repository import Commit, Repository, first_with
 from energylens.harness.results import ERROR, parse_results
@@ -45,7 +45,7 @@ class _State:
         """A row that was measured. Its measure is hashed anew: what it covers may have been another thing then."""
         claim = key.partition("/")[0]
         self.rows[key] = row
-        self.declared[claim] = {name: text for name, text in declaration.items() if name != MEASURE}
+        self.declared[claim] = without_measure(declaration)
         self.measured.add(claim)
 
 
