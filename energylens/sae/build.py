@@ -60,7 +60,7 @@ def _fit(
     dtype = torch.bfloat16 if recipe.autocast == "bf16" else torch.float32
     settings = Settings(
         recipe.d_sae, recipe.steps, recipe.batch, recipe.lr, recipe.decoder == "trained", dtype,
-        recipe.variant.kernel if isinstance(recipe.variant, TopK) else "dense",
+        recipe.kernel,
     )  # fmt: skip
     k, l1, searched = None, 0.0, 0
     search: list[dict[str, float]] = []
@@ -71,7 +71,7 @@ def _fit(
             l1 = recipe.variant.l1
         case MatchedReLU(l0=target, search_seed=seed, start=start):
             found = matched_l1(x, target, seed, settings, _shifted(progress, 0, recipe.steps), start)
-            l1, search, searched = found.l1, found.trials, found.trainings * recipe.steps
+            l1, search, searched = found.l1, found.trials, found.rounds * recipe.steps
     coefficients = [l1] * len(recipe.seeds)
     trained = train(x, recipe.seeds, settings, k, coefficients, _shifted(progress, searched, 0))
     return trained, {"l1": coefficients, "search": search}

@@ -22,17 +22,21 @@ NEAR = (0.5, 0.7, 1.0, 1.4, 2.0)
 
 @dataclass(frozen=True)
 class Matched:
-    """The L1 coefficient found, the trials {"l1", "l0"} on the way, and how many trainings they took."""
+    """The L1 coefficient found, the trials {"l1", "l0"} on the way, and how many rounds of trials there were."""
 
     l1: float
     trials: list[dict[str, float]]
-    trainings: int
+    rounds: int
+
+
+class NoCrossing(InputError):
+    """No neighbouring pair of trials has the target between."""
 
 
 def crossing(l1: Sequence[float], l0: Sequence[float], target: int | float) -> float:
     """The coefficient where L0 falls through `target`, log-log between the first trials around it.
 
-    Errors: InputError naming the L0 that were reached, where no neighbouring pair has the target between.
+    Errors: NoCrossing, naming the L0 that were reached, where no neighbouring pair has the target between.
     """
     for (l1_low, above), (l1_high, below) in pairwise(zip(l1, l0, strict=True)):
         if above >= target > below:
@@ -40,7 +44,7 @@ def crossing(l1: Sequence[float], l0: Sequence[float], target: int | float) -> f
             fall = math.log(above / max(below, 1e-3))
             return l1_low * (l1_high / l1_low) ** min(1.0, math.log(above / target) / fall)
     reached = ", ".join(f"{one:.3g} at {coefficient:.3g}" for coefficient, one in zip(l1, l0, strict=True))
-    raise InputError(f"no L1 coefficient tried gives L0 {target:g}; L0 is {reached}")
+    raise NoCrossing(f"no L1 coefficient tried gives L0 {target:g}; L0 is {reached}")
 
 
 def matched_l1(
@@ -71,7 +75,7 @@ def matched_l1(
 
     def search() -> float:
         if start is not None:
-            with suppress(InputError):
+            with suppress(NoCrossing):
                 return crossing_among([start * factor for factor in NEAR], 0)
         coarse = crossing_among(GRID, 1)
         return crossing_among([coarse * factor for factor in REFINEMENT], 0)

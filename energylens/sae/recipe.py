@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 
 from energylens.errors import InputError
 from energylens.models.recipe import Autocast, fastest_autocast
+from energylens.sae.kernels import Kernel, fastest_kernel
 from energylens.sae.variants import MatchedReLU, TopK, Variant
 from energylens.store.recipe import Artifact, Progress, Recipe
 
@@ -24,7 +25,8 @@ class TrainSAEs(Recipe):
     `hook_name` None is the last layer's `resid_post` at the task's readout, or the samples of a
     PlantedDictionary. `n_heldout` activations, drawn with `split_seed`, are kept from training and from the
     L1 search. `decoder` "frozen" leaves the decoder at its random unit rows: encoder and biases are trained.
-    One step takes `batch` samples per seed. The same recipe on the same machine gives the same bits.
+    One step takes `batch` samples per seed. `kernel` is what trains them (`energylens.sae.kernels`). The same recipe on
+    the same machine gives the same bits.
 
     For a network that reads text, `data` makes the text: `n_train` tokens of training documents and `n_heldout`
     of held-out ones, in whole windows, drawn with `split_seed`; BOS, the same in every window, is left out.
@@ -46,6 +48,7 @@ class TrainSAEs(Recipe):
     n_train: int | None = None
     threads: int = 1
     autocast: Autocast = field(default_factory=fastest_autocast)
+    kernel: Kernel = field(default_factory=fastest_kernel)
 
     def __post_init__(self) -> None:
         counts = (self.d_sae, self.steps, self.batch, self.n_heldout, self.threads)
@@ -59,6 +62,8 @@ class TrainSAEs(Recipe):
             raise InputError(f"seeds must be different and not negative, received {self.seeds}")
         if self.decoder not in ("trained", "frozen") or self.autocast not in ("bf16", "fp32"):
             raise InputError(f"no such decoder or autocast: {self.decoder!r}, {self.autocast!r}")
+        if self.kernel not in ("sparse", "dense"):
+            raise InputError(f"the kernel must be 'sparse' or 'dense', received {self.kernel!r}")
         if isinstance(self.variant, TopK) and self.variant.k > self.d_sae:
             raise InputError(f"k is {self.variant.k}, more than d_sae {self.d_sae}")
         if isinstance(self.variant, MatchedReLU) and self.variant.search_seed in self.seeds:

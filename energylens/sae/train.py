@@ -110,19 +110,21 @@ def train(
 
 
 def _trainer(initial: Weights, settings: Settings, k: int | None, l1: Float[Tensor, " n_seeds"]) -> Trainer:
-    if k is None or settings.kernel == "dense":
+    """The trainer of the kernel that is asked for; in bfloat16, ReLU SAEs train by dense products whichever it is."""
+    if settings.kernel == "dense" or (k is None and settings.dtype is not torch.float32):
         return Dense(initial, settings, k, l1)
     try:
-        from energylens.sae.sparse import SparseTopK
-    except ModuleNotFoundError as error:
+        from energylens.sae.sparse import Sparse
+    except ImportError as error:
         raise InputError(
-            f"the kernel 'sparse' needs {error.name}: pip install 'energylens[fast]', or ask for 'dense'"
+            f"the kernel 'sparse' needs numba, which can't be imported ({error}): pip install 'energylens[fast]', or "
+            "ask for the kernel 'dense'"
         ) from None
-    return SparseTopK(initial, settings, k)
+    return Sparse(initial, settings, k, l1)
 
 
 class Dense(Trainer):
-    """All latents take part in every product."""
+    """Trainer of n_seeds SAEs by dense products, in which all latents take part."""
 
     def __init__(
         self, initial: Weights, settings: Settings, k: int | None, l1: Float[Tensor, " n_seeds"]

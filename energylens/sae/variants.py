@@ -1,34 +1,20 @@
 """The kinds of sparse autoencoder, as frozen configs. Knows no torch: recipes can be made without it."""
 
-from dataclasses import dataclass, field
-from importlib.util import find_spec
-from typing import Literal, TypeAlias
+from dataclasses import dataclass
+from typing import TypeAlias
 
 from energylens.errors import InputError
-
-Kernel: TypeAlias = Literal["sparse", "dense"]
-
-
-def fastest_kernel() -> Kernel:
-    """ "sparse" where numba is installed (`pip install energylens[fast]`)."""
-    return "sparse" if find_spec("numba") else "dense"
 
 
 @dataclass(frozen=True)
 class TopK:
-    """ReLU, then the k largest latents per sample (Gao et al. 2024, arXiv:2406.04093); no auxiliary loss.
-
-    kernel: what trains them. Both give the same SAEs up to rounding, which 500 steps of training amplify.
-    """
+    """ReLU, then the k largest latents per sample (Gao et al. 2024, arXiv:2406.04093); no auxiliary loss."""
 
     k: int = 32
-    kernel: Kernel = field(default_factory=fastest_kernel)
 
     def __post_init__(self) -> None:
         if self.k < 1:
             raise InputError(f"k must be at least 1, received {self.k}")
-        if self.kernel not in ("sparse", "dense"):
-            raise InputError(f"kernel must be 'sparse' or 'dense', received {self.kernel!r}")
 
     def label(self) -> str:
         """Short name: "TopK 32"."""

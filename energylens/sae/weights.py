@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from energylens.sae.variants import Kernel
+from energylens.sae.kernels import Kernel
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 """Of Adam (Kingma & Ba 2015, arXiv:1412.6980)."""
@@ -18,7 +18,7 @@ BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 class Settings:
     """How to train: latents, steps, samples per step and SAE, learning rate, dtype of the products.
 
-    kernel: of TopK, "sparse" computes with the k rows that fire (`energylens.sae.sparse`), "dense" with all.
+    Both kernels give the same SAEs up to rounding, which hundreds of steps amplify.
     """
 
     d_sae: int = 1024
@@ -46,11 +46,11 @@ class Trainer(ABC):
     @property
     @abstractmethod
     def weights(self) -> Weights:
-        """As they are now."""
+        """Weights after the steps so far."""
 
     @abstractmethod
     def step(self, x: Float[Tensor, "n_seeds batch d_in"]) -> Float[Tensor, " n_seeds"]:
-        """One step of Adam, decoder rows that are trained end at unit length; every seed's loss before the step."""
+        """Take one step of Adam, after which trained decoder rows have unit length; return every loss before it."""
 
 
 def initial_weights(d_in: int, d_sae: int, generators: Sequence[torch.Generator]) -> Weights:

@@ -50,7 +50,7 @@ def test_a_search_from_a_coefficient_nearby_takes_one_training_and_finds_the_sam
     seen = []
     whole = matched_l1(x, 8.0, 7, settings, no_progress)
     near = matched_l1(x, 8.0, 7, settings, lambda *step: seen.append(step[:2]), start=0.8 * whole.l1)
-    assert (near.trainings, len(near.trials)) == (1, len(NEAR))
+    assert (near.rounds, len(near.trials)) == (1, len(NEAR))
     assert near.l1 == pytest.approx(whole.l1, rel=0.05)
     assert seen == [(step, 100) for step in (25, 50, 75, 100)]
 
@@ -63,5 +63,13 @@ def test_a_search_from_a_coefficient_far_away_goes_on_with_the_whole_grid():
     whole = matched_l1(x, 8.0, 7, settings, no_progress)
     far = matched_l1(x, 8.0, 7, settings, lambda *step: seen.append(step[:2]), start=1e-4)
     assert far.l1 == whole.l1
-    assert far.trainings == 3
+    assert far.rounds == 3
     assert seen == [(step, 100 if step <= 100 else 300) for step in range(25, 325, 25)]
+
+
+def test_a_search_whose_training_diverges_says_so():
+    raw = mixture(n=400, rank=6)
+    x = Scaling.of(raw).apply(raw)
+    settings = Settings(d_sae=48, steps=50, batch=64, lr=3e-3)
+    with pytest.raises(InputError, match=r"the loss is .*nan"):
+        matched_l1(x, 8.0, 7, settings, no_progress, start=1e39)

@@ -30,6 +30,7 @@ def test_importing_recipes_imports_no_torch():
         {"seeds": (1, 2)},
         {"decoder": "frozen"},
         {"autocast": "fp32"},
+        {"kernel": "dense"},
         {"threads": 2},
         {"steps": 499},
         {"split_seed": 1},
@@ -40,7 +41,7 @@ def test_importing_recipes_imports_no_torch():
     ids=str,
 )
 def test_every_field_changes_the_key(fields):
-    base = {"source": PLANTED, "autocast": "bf16"}
+    base = {"source": PLANTED, "autocast": "bf16", "kernel": "sparse"}
     assert key_of(TrainSAEs(**{**base, **fields})) != key_of(TrainSAEs(**base))
     assert key_of(TrainSAEs(**base)) == key_of(TrainSAEs(**base))
 
@@ -75,9 +76,10 @@ def test_the_text_is_read_after_the_network():
         ({"lr": float("nan")}, "positive"),
         ({"seeds": ()}, "different"),
         ({"seeds": (1, 1)}, "different"),
-        # under the tests' run-time type checks these two are refused by their annotation
+        # under the tests' run-time type checks these three are refused by their annotation
         ({"decoder": "tied"}, "tied"),
         ({"autocast": "fp16"}, "fp16"),
+        ({"kernel": "fast"}, "fast"),
         ({"variant": TopK(2000)}, "2000, more than d_sae 1024"),
         ({"variant": MatchedReLU(32, search_seed=42)}, "search_seed 42"),
     ],
@@ -88,7 +90,14 @@ def test_impossible_recipes_are_refused(fields, message):
 
 
 @pytest.mark.parametrize(
-    "make", [lambda: TopK(0), lambda: ReLU(-1.0), lambda: ReLU(float("nan")), lambda: MatchedReLU(0)]
+    "make",
+    [
+        lambda: TopK(0),
+        lambda: ReLU(-1.0),
+        lambda: ReLU(float("nan")),
+        lambda: MatchedReLU(0),
+        lambda: MatchedReLU(start=0),
+    ],
 )
 def test_impossible_variants_are_refused(make):
     with pytest.raises(InputError, match="received"):
