@@ -98,7 +98,7 @@ def is_published(claim: JSON, model: str) -> bool:
 
 
 def standing(claim: JSON, verdict: JSON) -> Standing:
-    """What one verdict counts as."""
+    """What one verdict counts as. One that holds and is not compared with chance counts as one that holds."""
     word = verdict["word"]
     if word == Word.HOLDS and BY_CHANCE_TOO in verdict["qualifiers"]:
         return Standing.BY_CHANCE

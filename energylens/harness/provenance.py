@@ -10,7 +10,7 @@ from typing import Any
 
 PACKAGES = (
     "energylens", "torch", "transformer_lens", "numpy", "scipy", "statsmodels", "pandas", "safetensors", "numba",
-    "pytest",
+    "llvmlite", "pytest",
 )  # fmt: skip
 
 _NO_ENVIRONMENT = ("commit", "dirty", "artifacts", "packages")
@@ -47,13 +47,15 @@ def environment(provenance: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def machine_of(provenance: Mapping[str, Any]) -> str:
-    """What decides the bits that the same recipe gives, as one line: processor, its limits, torch, threads.
+    """What decides the bits that the same recipe gives, as one line: processor, its limits, torch, numba, threads.
 
     A provenance of older runs tells no limits and no threads: there were none, and one thread.
     """
     limits = provenance.get("instruction_limits") or ""
-    torch = provenance.get("packages", provenance).get("torch") or "none"
+    packages = provenance.get("packages", provenance)
+    torch, numba = packages.get("torch") or "none", packages.get("numba")
     facts = [provenance.get("cpu") or "unknown processor", *([limits] if limits else []), f"torch {torch}"]
+    facts += [f"numba {numba}"] if numba else []
     threads = int(provenance.get("torch_threads") or 1)
     return "; ".join([*facts, f"{threads} thread" + "s" * (threads != 1)])
 

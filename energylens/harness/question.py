@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from energylens.errors import DeclarationError
-from energylens.harness.verdict import BY_CHANCE_TOO, Word
+from energylens.harness.verdict import BY_CHANCE_TOO, NOT_COMPARED, Word
 
-OUTCOMES = (*(str(word) for word in Word), f"{Word.HOLDS}, {BY_CHANCE_TOO}")
+OUTCOMES = (*map(str, Word), *(f"{Word.HOLDS}, {mark}" for mark in (BY_CHANCE_TOO, NOT_COMPARED)))
 """What `words` may speak of."""
 
 

@@ -11,16 +11,19 @@ ENOUGH = 8
 
 
 def attainable(entry: Entry) -> str:
-    """What sign flips could say at most with so few seeds; empty where `flips_table` shows them, and for gates."""
+    """What sign flips could say at most on models with few seeds, and nothing for gates; `flips_table` shows others."""
     claim = entry.claim
-    counts = {len(claim.get("seeds_on", {}).get(model, claim["seeds"])) for model in claim["models"]}
-    few = sorted(n for n in counts if 1 < n < ENOUGH)
+    models: dict[int, list[str]] = {}
+    for model in claim["models"]:
+        models.setdefault(len(claim.get("seeds_on", {}).get(model, claim["seeds"])), []).append(model)
+    few = {n: names for n, names in sorted(models.items()) if 1 < n < ENOUGH}
     if entry.is_gate or not few:
         return ""
-    return "; ".join(
-        f"flipping the signs of {n} seeds gives p = {number(smallest_sign_flip_p(n), 2)} at the least"
+    told = {
+        n: f"flipping the signs of {n} seeds gives p = {number(smallest_sign_flip_p(n), 2)} at the least"
         for n in few
-    )
+    }
+    return "; ".join(f"{', '.join(few[n])}: {text}" if len(models) > 1 else text for n, text in told.items())
 
 
 def flips_table(entry: Entry) -> Md | None:

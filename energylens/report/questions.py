@@ -8,7 +8,7 @@ from energylens.report.estimates import chance_words, estimates_table
 from energylens.report.one_network import alone_and_others
 from energylens.report.tally import tally
 from energylens.report.view import JSON, Entry
-from energylens.report.words import BY_CHANCE, holds_when, outcome
+from energylens.report.words import BY_CHANCE, UNCOMPARED, holds_when, outcome
 
 _OWN_WORDS = {BY_CHANCE: "It is no better than a control in which there is nothing to find."}
 """What an outcome means where the question has no words for it."""
@@ -68,7 +68,7 @@ def _answer(entry: Entry, words: JSON) -> dict[str, Any]:
 
 def _outcome(one: str, told: str, verdicts: Sequence[JSON], words: JSON) -> dict[str, str]:
     """What an outcome means by the question's words, and the reasons of what judges nothing."""
-    means = words.get(one) or (words.get("HOLDS", "") if one == BY_CHANCE else "")
+    means = words.get(one) or (words.get("HOLDS", "") if one in (BY_CHANCE, UNCOMPARED) else "")
     own = _OWN_WORDS.get(one, "") if one not in words else ""
     reasons = list(dict.fromkeys(v["reason"] for v in verdicts if outcome(v) == one and v["reason"]))
     shown = "; ".join(reasons[:_REASONS]) + " …" * (len(reasons) > _REASONS)

@@ -4,11 +4,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from energylens.report.view import JSON
-from energylens.report.words import BY_CHANCE, outcome
+from energylens.report.words import BY_CHANCE, UNCOMPARED, outcome
 
 _TOLD = {
     "HOLDS": "holds", "REFUTED": "refuted", "INCONCLUSIVE": "inconclusive", "INVALID": "invalid",
     "NOT RUN": "not run", "ERROR": "an error, no verdict,", BY_CHANCE: "holds, no better than a control,",
+    UNCOMPARED: "holds, not compared with a control,",
     "REFUTED, as it must": "rejected, as it must be,",
 }  # fmt: skip
 _ORDER = list(_TOLD)

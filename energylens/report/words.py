@@ -12,6 +12,7 @@ from energylens.report.text import DASH, count, number
 from energylens.report.view import JSON, Entry
 
 BY_CHANCE = f"{Word.HOLDS}, {BY_CHANCE_TOO}"
+UNCOMPARED = f"{Word.HOLDS}, {NOT_COMPARED}"
 
 
 def denominators(found: Sequence[Entry]) -> str:

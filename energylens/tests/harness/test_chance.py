@@ -223,6 +223,21 @@ def test_an_undefined_null_says_nothing_about_chance_and_the_verdict_says_so():
     assert found.reason == "not compared: value is NaN on 5 of 5 seeds (0, 1, 2, 3, 4): no sinks"
 
 
+def test_a_claim_without_spread_on_too_few_seeds_to_compare_says_so():
+    verdict, found = against((0.9, 0.95, 0.92, 0.93), (0.65, 0.70, 0.67, 0.68), holds_when=AtLeast(0.5))
+    assert (verdict.word, found.better) == (Word.HOLDS, None)
+    assert verdict.qualifiers == ("not compared with chance",)
+    assert found.reason.startswith("too few to compare: the same difference on every seed")
+
+
+def test_a_null_that_does_as_well_counts_for_more_than_one_without_a_value():
+    nulls = [Null(name, "nothing to find", measure=nothing) for name in ("undefined", "as-good")]
+    undefined = {seed: Measurement(math.nan) for seed in range(5)}
+    theirs = {"undefined": undefined, "as-good": measured(*HIGH)}
+    verdict = judge(declare(controls=nulls), "dice", "", measured(*HIGH), theirs)
+    assert verdict.qualifiers == ("by chance too",)
+
+
 def test_a_seed_that_is_undefined_in_the_null_alone_is_left_out_of_the_difference():
     _, found = against(HIGH, measured(*LOW[:4]) | {4: Measurement(math.nan)})
     assert found.estimate == pytest.approx(np.mean(np.array(HIGH[:4]) - LOW[:4]))

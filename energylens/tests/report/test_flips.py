@@ -54,8 +54,7 @@ def test_with_eight_seeds_the_smallest_p_is_in_the_table_alone(results):
 def test_models_with_seeds_of_their_own_have_their_own_smallest_p(results):
     entry = with_seeds(results, "fourier.grokked-circuit", 8)
     entry.claim["seeds_on"] = {"modadd-2l": list(range(5))}
-    assert attainable(entry) == "flipping the signs of 5 seeds gives p = 0.062 at the least"
-    entry.claim["seeds_on"] = {}
+    assert attainable(entry) == "modadd-2l: flipping the signs of 5 seeds gives p = 0.062 at the least"
 
 
 def test_more_seeds_than_are_counted_have_no_table(results):

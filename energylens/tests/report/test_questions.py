@@ -38,6 +38,7 @@ def verdict(model: str, word: str, variant: str = "", *qualifiers: str) -> dict[
             [verdict("a", "HOLDS"), verdict("b", "HOLDS", "", "by chance too")],
             ["holds on 1 of 2 models: a", "holds, no better than a control, on 1 of 2 models: b"],
         ),
+        ([verdict("a", "HOLDS", "", "not compared with chance")], ["holds, not compared with a control, on a"]),
         ([verdict(m, "REFUTED", v) for m in "ab" for v in "xy"], ["refuted in all 4 cases"]),
         (
             [verdict(m, "HOLDS" if (m, v) == ("a", "x") else "REFUTED", v) for m in "abc" for v in "xy"],
@@ -49,6 +50,17 @@ def verdict(model: str, word: str, variant: str = "", *qualifiers: str) -> dict[
 )  # fmt: skip
 def test_verdicts_are_counted_in_words(verdicts: list[dict[str, Any]], told: list[str]) -> None:
     assert [text for _, text in tally(verdicts)] == told
+
+
+def test_every_outcome_of_a_claim_that_holds_has_its_answer(large: dict[str, Any]) -> None:
+    changed = copy.deepcopy(large)
+    rows = [v for v in changed["verdicts"] if v["claim"] == "spectral.weakest-link"]
+    for row in rows:
+        row.update(word="HOLDS", qualifiers=["not compared with chance"], reason="")
+    for question in changed["questions"]:
+        question["words"].setdefault("spectral.weakest-link", {})["HOLDS"] = "What holding means."
+    told = f"- **holds, not compared with a control, in all {len(rows)} cases**. What holding means."
+    assert told in text_of(changed)
 
 
 def test_the_report_opens_with_questions_and_answers(large: dict[str, Any]) -> None:
