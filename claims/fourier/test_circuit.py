@@ -1,6 +1,7 @@
 """The grokked circuit of Nanda et al. 2023: cos and sin of w_k(a + b) in the MLP, cos w_k(a + b - c) in the logits."""
 
 import math
+from statistics import fmean
 
 from energylens import AtLeast, AtMost, Measurement, Null, Pairs, claim
 from energylens.lab import UNTRAINED, needs_network
@@ -11,6 +12,7 @@ SEEDS = range(5)
 GATES = ["fourier.no-leak", "fourier.groks", "fourier.planted"]
 PUBLISHED_ON = ("modadd-1l",)
 PAPER = "Nanda et al. 2023 (arXiv:2301.05217)"
+RANDOM_SETS, SHUFFLES = 10, 5
 NO_KEY = "no frequency holds more than 5 % of W_L's Fourier power"
 HAS_KEY = "fourier.key-frequencies"
 
@@ -124,9 +126,11 @@ def test_logits(model, seed, lab):
 def shuffled_share(model, seed, lab):
     import torch
 
-    generator = torch.Generator().manual_seed(seed)
-    shuffled = fourier.shuffled_grid(lab.grid(model, seed).neurons, generator)
-    return Measurement(fourier.one_frequency_share(fourier.one_frequency_fve(shuffled)[0]))
+    generator, neurons = torch.Generator().manual_seed(seed), lab.grid(model, seed).neurons
+    grids = (fourier.shuffled_grid(neurons, generator) for _ in range(SHUFFLES))
+    return Measurement(
+        fmean(fourier.one_frequency_share(fourier.one_frequency_fve(each)[0]) for each in grids)
+    )
 
 
 @claim(
@@ -138,7 +142,7 @@ def shuffled_share(model, seed, lab):
     models=MODELS,
     seeds=SEEDS,
     controls=[
-        Null("shuffled", "the same activations on a shuffled (a, b) grid", measure=shuffled_share),
+        Null("shuffled", "the same activations on five shuffled (a, b) grids", measure=shuffled_share),
     ],
     gates=GATES,
     published_on=PUBLISHED_ON,
@@ -170,8 +174,9 @@ def losses(lab, model, seed, frequencies):
 def random_set_losses(model, seed, lab):
     found, _ = key_frequencies(lab, model, seed)
     p = lab.network(model, seed).modadd.p
-    (one,) = fourier.random_frequency_sets(p, len(found) or 1, draws=1, exclude=found, seed=seed)
-    return Measurement(losses(lab, model, seed, one)[0])
+    sets = fourier.random_frequency_sets(p, len(found) or 1, draws=RANDOM_SETS, exclude=found, seed=seed)
+    drawn = [losses(lab, model, seed, one)[0] for one in sets]
+    return Measurement({part: fmean(each[part] for each in drawn) for part in drawn[0]})
 
 
 @claim(
@@ -182,7 +187,7 @@ def random_set_losses(model, seed, lab):
     holds_when={"restricted / full loss": AtMost(1.1), "excluded loss / ln p": AtLeast(1.0)},
     models=MODELS,
     seeds=SEEDS,
-    controls=[Null("random-sets", "a random set of as many other frequencies", measure=random_set_losses)],
+    controls=[Null("random-sets", "ten random sets of as many other frequencies", measure=random_set_losses)],
     gates=GATES,
     undefined_is=HAS_KEY,
     published_on=PUBLISHED_ON,
@@ -199,6 +204,8 @@ def test_causal(model, seed, lab):
 
 
 def jaccard(first, second):
+    if "population" in first:  # two random sets of these sizes
+        return stability.jaccard_chance(int(first["population"]), int(first["size"]), int(second["size"]))
     return stability.jaccard(first["frequencies"].tolist(), second["frequencies"].tolist())
 
 
@@ -217,10 +224,12 @@ def as_set(frequencies, p, **beside):
 
 
 def random_set(model, seed, lab):
+    import numpy as np
+
     found, _ = key_frequencies(lab, model, seed)
-    p = lab.network(model, seed).modadd.p
-    (one,) = fourier.random_frequency_sets(p, len(found) or 1, draws=1, seed=1000 + seed)
-    return as_set(one, p)
+    population = (lab.network(model, seed).modadd.p - 1) // 2
+    sizes = {"population": np.array(population), "size": np.array(len(found) or 1)}
+    return Measurement(arrays=sizes, beside={"key frequencies": len(found)})
 
 
 def one_network(model, seed, lab):
@@ -240,8 +249,9 @@ def one_network(model, seed, lab):
     controls=[
         Null(
             "random-sets",
-            "random sets of the same size: what choosing at random looks like",
+            "random sets of the same size, exactly: what choosing at random looks like",
             measure=random_set,
+            exact=True,
         ),
         Null(
             "one-network", "the same network under every seed: what agreement looks like", measure=one_network

@@ -11,7 +11,7 @@ import pytest
 
 from energylens.harness.catalogue import load_claims
 from energylens.harness.results import parse_results
-from energylens.report import badge
+from energylens.report import badge, badge_svg
 from energylens.report.headline import as_published, counts_of
 from energylens.report.readme import rewritten, sources
 from energylens.report.trust import trust_section
@@ -115,6 +115,7 @@ def test_readme_report_and_badge_count_alike(recorded):
     assert recorded["summary"].get("headline", counts) == counts
     assert json.loads(document("reports/badge.json")) == badge(recorded)
     assert badge(recorded)["message"] == text
+    assert document("reports/badge.svg") == badge_svg(badge(recorded))
     assert f"as published: {text}" in document("reports/badge.svg")
     readme = " ".join(document("README.md").split())
     report = document("reports/VALIDATION.md")
@@ -132,6 +133,15 @@ def test_prose_in_the_readme_copies_no_number_of_a_result():
         typed, fields = re.subn(r"\{[^{}]+\}", "", asked)
         assert fields
         assert set(re.findall(r"\d*\.\d+", typed)) <= {".7"}
+
+
+@in_a_checkout
+def test_outside_of_its_regions_the_readme_tells_no_number_of_a_result():
+    """Left are the version of Python, and how far away a replication is called far."""
+    text = re.sub(r"<!-- (verdicts|told): .*?<!-- \1: end -->", "", document("README.md"), flags=re.DOTALL)
+    before, rest = text.split("## How far to trust a report")
+    typed = before + rest.partition("\n## ")[2]
+    assert set(re.findall(r"(?<![\w.])\d*\.\d+", typed)) <= {"3.11", "3.3", ".30"}
 
 
 @in_a_checkout

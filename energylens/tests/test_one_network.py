@@ -9,6 +9,7 @@ from energylens import Unavailable
 from energylens.heads import head_prompts
 from energylens.lab import WIRED, Lab
 from energylens.models.checkpoint import export_checkpoint, match_checkpoints
+from energylens.models.samples import sample_of, sampled
 from energylens.models.tasks import Induction
 from energylens.store import Store
 from energylens.tests.models.tiny import HONEST, network
@@ -44,6 +45,13 @@ def test_seeds_of_one_network_are_samples_of_its_data(lab):
     assert not set(map(tuple, first.prompts.clean.tolist())) & set(map(tuple, second.prompts.clean.tolist()))
     assert not torch.equal(first.damage, second.damage)
     assert lab.heads("one", 0) is first
+
+
+def test_a_single_network_is_handed_out_with_the_inputs_of_a_sample(lab):
+    """By chance alone two draws of prompts seldom meet: that they are of disjoint samples is another thing."""
+    assert [lab.network("one", seed).task for seed in range(5)] == [sampled(TASK, seed) for seed in range(5)]
+    for seed in range(2):
+        assert sample_of(lab.heads("one", seed).prompts.clean, TASK.samples).unique().tolist() == [seed]
 
 
 def test_seeds_of_several_networks_are_the_networks(lab):

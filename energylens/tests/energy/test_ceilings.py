@@ -1,5 +1,6 @@
 """What a perfect effect scores, and chance that is no accident of one draw, by the controls of the shipped claims."""
 
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -168,6 +169,17 @@ def test_one_window_of_a_hundred_in_one_head_is_a_sink_that_exists(attention, ex
     assert found.beside["windows"] == 100
 
 
+def test_where_there_is_no_sink_its_energy_is_undefined_and_never_0(monkeypatch):
+    declared = shipped()["energy.sinks"]
+    received = torch.zeros(2, 100, 3, 127)
+    received[..., 0] = 0.9
+    planted = SinkStudy(received, torch.zeros(2, 100, 127))
+    monkeypatch.setitem(declared.body.__globals__, "sink_study", lambda lab, model, seed: planted)
+    found = declared.body("pygpt-2l", 0, None)
+    assert math.isnan(found.value["value"])
+    assert found.note.startswith("0 of 0 sinks")
+
+
 def test_the_clock_tells_squares_from_lines():
     squares, line = (exponent(seconds_of_scores(n_queries=n)) for n in (None, 128))
     assert squares > 1.5
@@ -194,6 +206,7 @@ def test_what_is_undefined_is_found_by_another_claim():
     undefined = {id: each.claim.undefined_is for id, each in shipped().items() if each.claim.undefined_is}
     assert undefined["energy.sinks"] == "energy.sinks-exist"
     assert undefined["spectral.unstable-matter"] == "spectral.threshold-splits"
+    assert undefined["spectral.threshold-transfers"] == "spectral.separates"
     of_key_frequencies = {id for id, where in undefined.items() if where == "fourier.key-frequencies"}
     assert of_key_frequencies == {
         f"fourier.{name}" for name in ("grokked-circuit", "logits", "causal", "sets-differ")

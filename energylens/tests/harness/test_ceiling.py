@@ -103,6 +103,16 @@ def test_a_ceiling_is_judged_on_the_seeds_of_the_claim():
     assert under(ceiling, LARGE, [gate]).ceilings[0].parts[0].low > 1
 
 
+def test_a_ceiling_is_part_of_what_is_declared():
+    """To drop one, or to measure it another way, is an edit of the claim, which the ledger shows."""
+    swapped = Ceiling("perfect", PERFECT.why, swap={"network": "planted"})
+    without, one, other = (declare(controls=[NOTHING, *own]) for own in ([], [PERFECT], [swapped]))
+    assert "ceilings" not in without.declaration
+    assert one.declaration["ceilings"] == "perfect (nothing)"
+    assert other.declaration["ceilings"] == "perfect (network=planted)"
+    assert len({each.declaration_hash for each in (without, one, other)}) == 3
+
+
 def test_a_broken_gate_comes_first():
     gate = GateResult("toy.gate", "dice", "≥ 0", False, {}, (4,))
     verdict = under(SMALL, LARGE, [gate])

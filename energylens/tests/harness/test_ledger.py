@@ -57,6 +57,36 @@ def test_numbers_of_the_machine_itself_replicate_nothing(timed, status):
     assert compare(found["verdicts"][0], found["claims"][0], recorded, Mode.CHECK).status == status
 
 
+def elsewhere(shift, **verdict):
+    """A run on another machine, all seeds moved by so many standard errors of the difference, and its comparison."""
+    recorded = row(LARGE) | {"machine": "here"}
+    by = shift * 2**0.5 * recorded["standard_errors"]["value"]
+    found = results(tuple(x + by for x in LARGE))
+    found["verdicts"][0] |= {"machine": "there"} | verdict
+    return compare(found["verdicts"][0], found["claims"][0], recorded, Mode.CHECK)
+
+
+@pytest.mark.parametrize(
+    ("z", "status"),
+    [
+        (3.29, Status.SAME),
+        (-3.29, Status.SAME),
+        (3.31, Status.NOT_REPLICATED),
+        (-3.31, Status.NOT_REPLICATED),
+    ],
+)
+def test_beyond_3_3_standard_errors_an_estimate_does_not_replicate_whatever_its_word(z, status):
+    comparison = elsewhere(z)
+    assert (comparison.status, comparison.red) == (status, False)
+    assert comparison.z["value"] == pytest.approx(z, rel=1e-4)
+
+
+@pytest.mark.parametrize("changes", [{"partial": True}, {"data": "bbbb"}])
+def test_fewer_seeds_and_other_data_replicate_nothing(changes):
+    comparison = elsewhere(50, **changes)
+    assert (comparison.status, comparison.z) == (Status.SAME, {})
+
+
 def test_what_is_timed_differs_from_run_to_run_and_is_red_in_strict_mode_only():
     comparison = against(row(LARGE, timed=True), SMALL, timed=True)
     assert (comparison.status, comparison.red, comparison.z) == (Status.DIFFERS, False, {})
@@ -172,7 +202,9 @@ def test_another_measure_that_leaves_every_number_is_accepted_silently(before, m
 
 
 @pytest.mark.parametrize("before", ["", "aaaa"])
-@pytest.mark.parametrize("now", [SMALL, BETWEEN, (*LARGE[1:], LARGE[0] + 1e-4)])
+@pytest.mark.parametrize(
+    "now", [SMALL, BETWEEN, (*LARGE[1:], LARGE[0] + 1e-4), (2.0, 2.2, 1.8, 2.05, 1.95)]
+)  # the last has the same mean, and a wider interval
 def test_another_measure_with_other_numbers_is_amended(before, now):
     recorded = updated({}, with_measure(results(LARGE), before), complete=True)["toy.mean/dice"]
     comparison = measured_by(now, "bbbb", recorded)
@@ -181,6 +213,16 @@ def test_another_measure_with_other_numbers_is_amended(before, now):
     assert "2 [1.925, 2.075] -> " in comparison.message
     assert f"measure: '{before}' -> 'bbbb'" in comparison.message
     assert measured_by(now, "bbbb", recorded, Mode.STRICT).red
+
+
+def test_another_measure_that_changes_what_chance_does_is_amended():
+    """Word and numbers are those of the record; that a null does as well is new."""
+    recorded = updated({}, with_measure(results(LARGE), "aaaa"), complete=True)["toy.mean/dice"]
+    found = with_measure(results(LARGE), "bbbb")
+    found["verdicts"][0]["qualifiers"] = ["by chance too"]
+    comparison = compare(found["verdicts"][0], found["claims"][0], recorded, Mode.CHECK)
+    assert comparison.status is Status.AMENDED
+    assert "HOLDS -> HOLDS, by chance too" in comparison.message
 
 
 def test_the_same_measure_with_other_numbers_still_flips():

@@ -103,6 +103,10 @@ def test_all_seeds_on_the_boundary_decide_nothing_and_rounding_is_no_evidence():
         verdict = judge(declare(), "dice", "", measured(*[value] * 20))
         assert verdict.word is Word.INCONCLUSIVE
         assert verdict.reason == "value is exactly 1 on every seed: no spread, on the boundary"
+    for region in (AtMost(1), Within(0, 1)):
+        for value in (1.0, 1.0 + 4e-16, 1.0 - 4e-16):
+            verdict = judge(declare(holds_when=region), "dice", "", measured(*[value] * 20))
+            assert verdict.word is Word.INCONCLUSIVE
     within = declare(holds_when=Within(1, 2))
     for value, word in ((1.0, "INCONCLUSIVE"), (1.5, "HOLDS"), (2.0, "INCONCLUSIVE"), (2.5, "REFUTED")):
         assert judge(within, "dice", "", measured(*[value] * 5)).word == word

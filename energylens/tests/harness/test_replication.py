@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from energylens.errors import InputError
+from energylens.harness import provenance as provenance_module
+from energylens.harness.provenance import INSTRUCTION_LIMITS, machine_of, provenance
 from energylens.harness.replication import Estimate, estimate_of, replicate, share_beyond, z_value
 from energylens.harness.replications import (
     read_replications,
@@ -96,6 +98,48 @@ def test_independent_replications_of_the_same_truth_give_normal_z():
         z.append(z_value(*pair))
     assert share_beyond(z) == pytest.approx(0.0455, abs=0.014)
     assert share_beyond(z, 3.3) < 0.004
+
+
+MADE_ON = {
+    "cpu": "one (avx2)", "instruction_limits": "", "packages": {"torch": "2.7", "numba": "0.61"}, "torch_threads": 1,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"cpu": "one (avx2, avx512f)"},
+        {"instruction_limits": "ATEN_CPU_CAPABILITY=avx2"},
+        {"packages": {"torch": "2.8", "numba": "0.61"}},
+        {"packages": {"torch": "2.7", "numba": "0.62"}},
+        {"torch_threads": 2},
+    ],
+    ids=str,
+)
+def test_other_instructions_versions_or_threads_are_another_machine(other):
+    assert machine_of(MADE_ON | other) != machine_of(MADE_ON)
+    without = {
+        name: fact for name, fact in MADE_ON.items() if name not in ("instruction_limits", "torch_threads")
+    }
+    assert machine_of(without) == machine_of(MADE_ON)  # as older runs tell it
+
+
+@pytest.mark.parametrize("variable", ["ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY"])
+def test_variables_that_hide_instructions_make_another_machine(variable, tmp_path, monkeypatch):
+    for name in INSTRUCTION_LIMITS:
+        monkeypatch.delenv(name, raising=False)
+    before = machine_of(provenance(tmp_path))
+    monkeypatch.setenv(variable, "AVX2")
+    assert machine_of(provenance(tmp_path)) == before.replace("; ", f"; {variable}=AVX2; ", 1)
+
+
+def test_processors_of_one_name_are_told_apart_by_their_instructions(tmp_path, monkeypatch):
+    monkeypatch.setattr(provenance_module, "Path", lambda _: tmp_path / "cpuinfo")
+    found = []
+    for flags in ("fpu avx2", "fpu avx2 avx512f", "fpu avx2 avx512f avx512_bf16"):
+        (tmp_path / "cpuinfo").write_text(f"model name : Xeon\nflags : {flags}\n")
+        found.append(provenance(tmp_path)["cpu"])
+    assert found == ["Xeon (avx2)", "Xeon (avx2, avx512f)", "Xeon (avx2, avx512_bf16, avx512f)"]
 
 
 def test_runs_compare_where_both_judged_on_the_same_declaration():

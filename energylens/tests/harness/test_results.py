@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from energylens import Gate, Measurement, Unavailable
+from energylens import AtLeast, Gate, Measurement, Unavailable
 from energylens.errors import InputError
 from energylens.harness.cases import Case, cases_of, gate_cases
 from energylens.harness.judge import judge
@@ -115,6 +116,25 @@ def test_one_refuted_model_refutes_a_claim(tmp_path):
     assert results["summary"]["claims"] == {"REFUTED": 1}
 
 
+def test_gates_and_a_users_own_checkpoints_are_no_tests_for_holm_to_correct(tmp_path):
+    """Each more would make the smallest p count for more."""
+    run = RunFolder(tmp_path)
+    for name, model, own in (
+        ("toy.mean", "dice", False),
+        ("toy.mean", "mine", True),
+        ("toy.gate", "dice", False),
+    ):
+        claim = declare(id=name)
+        role = {"role": "gate"} if name == "toy.gate" else {}
+        run.record_note("claim", name, describe_claim(claim, Path("/")) | role)
+        verdict = replace(judge(claim, model, "", measured(*LARGE)), own_checkpoint=own)
+        row = dict(claim=name, model=model, variant="", index=0, own_checkpoint=own)
+        run.record_note("row", verdict.key, row)
+        run.record_verdict(verdict)
+    tested = [v for v in assemble(run, started="now")["verdicts"] if "holm" in v]
+    assert [(v["claim"], v["model"]) for v in tested] == [("toy.mean", "dice")]
+
+
 def test_a_gate_that_rejects_what_it_must_counts_as_holding():
     verdict = dict(claim="g", word="REFUTED", qualifiers=["as it must"])
     assert claim_word("g", [verdict]) == "HOLDS"
@@ -128,6 +148,21 @@ def test_holm_counts_every_tested_verdict(tmp_path):
     assert holm["cards"] == {"p_value": 1.0, "survives": False}
     assert holm["coins"]["p_value"] < 0.05
     assert not holm["coins"]["survives"]
+
+
+@pytest.mark.parametrize(("shift", "word"), [(-2.0, "REFUTED"), (0.5, "HOLDS")])
+def test_in_holm_a_refutation_pays_for_every_part_and_what_holds_has_its_largest_p(tmp_path, shift, word):
+    claim = declare(holds_when={"a": AtLeast(1), "b": AtLeast(1)})
+    verdict = judge(claim, "dice", "", measured(*({"a": x + shift, "b": x} for x in LARGE)))
+    run = RunFolder(tmp_path)
+    run.record_note("claim", claim.id, describe_claim(claim, Path("/")))
+    row = dict(claim=claim.id, model="dice", variant="", index=0, own_checkpoint=False)
+    run.record_note("row", verdict.key, row)
+    run.record_verdict(verdict)
+    (found,) = assemble(run, started="now")["verdicts"]
+    a, b = (part.p_value for part in verdict.parts)
+    assert found["word"] == word
+    assert found["holm"]["p_value"] == pytest.approx(2 * a if word == "REFUTED" else max(a, b))
 
 
 def test_round_trip_and_errors_name_the_file(tmp_path):

@@ -1,5 +1,6 @@
 """What importance says of itself, and what claims take for their ceilings and for chance."""
 
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -153,13 +154,49 @@ def test_chance_within_layers_is_no_correlation():
     assert found.beside == {"heads": 39}
 
 
+def test_what_depth_alone_gives_is_the_mean_over_the_shuffles():
+    """Two orders: heads as they are, and with the two halves exchanged."""
+    gap = torch.tensor([0.1, 0.2, 0.9, 0.95], dtype=torch.float64)
+    damage = torch.tensor([9.0, 3.0, 1.0, 1.0], dtype=torch.float64)
+    orders = torch.tensor([[0, 1, 2, 3], [0, 2, 1, 3]])
+    study = SimpleNamespace(
+        gap=lambda name: gap, damage=damage, layer=torch.zeros(4), shuffled=lambda values: values[orders],
+        over_shuffles=lambda of: [of(rows) for rows in orders],
+    )  # fmt: skip
+    r = measured("spectral.gap-predicts", "depth-alone", "ioi-toy", "a", 0, lab_with(study))
+    by_hand = [float(torch.corrcoef(torch.stack([gap, damage[rows]]))[0, 1]) for rows in orders]
+    assert r.value["value"] == pytest.approx(sum(by_hand) / 2)
+    ratios = measured("spectral.unstable-matter", "depth-alone", "ioi-toy", 0, lab_with(study))
+    assert ratios.value["value"] == pytest.approx((6 / 1 * 5 / 2) ** 0.5)
+    areas = measured("spectral.separates", "depth-alone", "ioi-toy", 0, lab_with(study))
+    # Only the first head matters (damage above the mean of 3.5): it has the smallest gap in both orders.
+    assert areas.value["value"] == 1.0
+    damage[:] = torch.tensor([9.0, 8.0, 1.0, 1.0])
+    areas = measured("spectral.separates", "depth-alone", "ioi-toy", 0, lab_with(study))
+    assert areas.value["value"] == pytest.approx((1 + 3 / 4) / 2)
+
+
+@pytest.mark.parametrize("gap", [0.1, 0.9])
+def test_where_no_head_lies_on_one_side_the_ratio_is_undefined_and_says_why(gap, study):
+    """So it is where the heads of one side do no damage: such a ratio has no logarithm."""
+    declared = shipped()["spectral.unstable-matter"]
+    gaps = SimpleNamespace(published=torch.full((2, 2), gap))
+    one_sided = SimpleNamespace(gap=lambda name: torch.full((4,), gap), damage=study.damage, gaps=gaps)
+    found = declared.body("ioi-toy", 0, lab_with(one_sided))
+    assert math.isnan(found.value["value"])
+    idle = torch.tensor([0.0, 1.0]) if gap < 0.5 else torch.tensor([1.0, 0.0])
+    assert math.isnan(declared.body.__globals__["ratio"](torch.tensor([0.1, 0.9]), idle))
+    assert found.note.endswith("head has a gap of at most .77")
+
+
 def test_the_smaller_side_of_the_threshold():
     smaller_side = shipped()["spectral.threshold-splits"].body.__globals__["smaller_side"]
     gaps = torch.tensor([0.1, 0.77, 0.78, 0.9, 0.95, 0.96, 0.97, 0.98])
     assert smaller_side(gaps) == pytest.approx(2 / 8)
     assert smaller_side(1 - gaps) == pytest.approx(1 / 8)
     assert smaller_side(torch.full((4,), 0.5)) == 0
-    assert smaller_side(torch.full((4,), torch.nan)) != smaller_side(gaps)
+    assert math.isnan(smaller_side(torch.tensor([0.1, torch.nan, 0.9, 0.9])))
+    assert math.isnan(smaller_side(torch.full((4,), torch.nan)))
 
 
 def test_one_of_eight_heads_is_enough_of_a_side(study):

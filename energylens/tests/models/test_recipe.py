@@ -55,7 +55,10 @@ def test_autocast_follows_the_processor(flags, expected, tmp_path, monkeypatch):
     [
         ("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16", "bf16"),
         ("ONEDNN_MAX_CPU_ISA", "avx512_core_amx", "bf16"),
+        ("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_FP16", "bf16"),
+        ("ONEDNN_MAX_CPU_ISA", "DEFAULT", "bf16"),
         ("ONEDNN_MAX_CPU_ISA", "AVX512_CORE", "fp32"),
+        ("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_VNNI", "fp32"),
         ("DNNL_MAX_CPU_ISA", "AVX2", "fp32"),
         ("ATEN_CPU_CAPABILITY", "avx512", "bf16"),
         ("ATEN_CPU_CAPABILITY", "avx2", "fp32"),

@@ -10,13 +10,16 @@ import numpy as np
 import pytest
 
 from energylens.cli import main
+from energylens.harness.cases import Case
 from energylens.harness.causes import Kind, reached_from
 from energylens.harness.diff import Status, diff
+from energylens.harness.run import RunFolder
 from energylens.lab import Lab
-from energylens.plugin.basis import describe_artifact
+from energylens.plugin.basis import Witness, describe_artifact
 from energylens.plugin.sources import file_name, sources_of
 from energylens.plugin.witnessed import WitnessedStore
 from energylens.store import Artifact, Store, code, key_of
+from energylens.tests.harness.helpers import declare
 from energylens.tests.plugin.projects import environment
 from energylens.tests.store.recipes import Big, Everything, Noise, Total
 
@@ -307,6 +310,19 @@ def test_what_fails_half_way_leaves_nothing_behind_in_the_lab(tmp_path):
         lab._remember("x", fails)
     lab.artifact(Noise(2))
     assert told == [Noise(2)]
+
+
+def test_bits_of_inputs_count_among_those_that_a_verdict_rests_on(tmp_path):
+    """Other bits of an input are other artifacts, though the same be made of them."""
+    used, case, found = Total((Noise(1),)), Case(declare(), "dice", "", 0), []
+    for place, bits in (("here", 1.0), ("again", 1.0), ("there", 2.0)):
+        store, witness = Store(tmp_path / place), Witness(RunFolder(tmp_path / f"run {place}"), tmp_path)
+        store.put(Noise(1), Artifact({"x": np.full(4, bits)}))
+        store.put(used, Artifact({"x": np.zeros(4)}))
+        with witness.measuring(case):
+            witness.artifact(used, store)
+        found.append(witness.artifacts_behind([case]))
+    assert found[0] == found[1] != found[2]
 
 
 def test_a_witnessed_store_tells_of_what_it_hands_out(tmp_path):

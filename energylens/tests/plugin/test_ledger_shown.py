@@ -187,9 +187,11 @@ def test_a_flip_says_how_to_find_what_changed_it(project, monkeypatch):
 def test_a_report_that_is_rendered_again_keeps_its_history(project, monkeypatch):
     from energylens.cli import main
 
-    shown(project)
+    edit(project, "region", "0.6 + seed", "0.1 + seed")
+    shown(project, "--ledger=update")
     report = project.path / "reports" / "VALIDATION.md"
     before = report.read_text()
+    assert "1 edit of declarations and of measures." in before
     monkeypatch.chdir(project.path)
     assert main(["report"]) == 0
     assert report.read_text() == before

@@ -77,6 +77,20 @@ def test_every_claim_of_ours_has_a_measure_of_its_own_and_every_file_is_read_onc
             {"stability.pwmcc-level.topk"},
         ),
         ("energylens/metrics/association.py", "def spearman", "def spearman_", {"efas.predicts-ablation"}),
+        ("energylens/energy/effects.py", "def ablation_effects", "def effects", {"efas.predicts-ablation"}),
+        (
+            "energylens/interventions/latents.py",
+            "def ablate_latents",
+            "def ablate",
+            {"efas.predicts-ablation"},
+        ),
+        (
+            "energylens/heads/reliability.py",
+            "def of_importance(",
+            "def of_damage(",
+            {"spectral.gap-predicts"},
+        ),
+        ("energylens/models/probes.py", "def leak_rates", "def leaks", {"fourier.no-leak"}),
         (
             "energylens/sae/sae.py",
             "acts @ weights.W_dec[i]",
@@ -89,7 +103,10 @@ def test_every_claim_of_ours_has_a_measure_of_its_own_and_every_file_is_read_onc
 )
 def test_an_edit_of_ours_changes_the_claims_that_it_concerns(ours, path, old, new, changed):
     read, places = ours
-    names = {"stability.pwmcc-level.topk", "efas.predicts-ablation", "stability.planted", "fourier.causal"}
+    names = {
+        "stability.pwmcc-level.topk", "efas.predicts-ablation", "stability.planted", "fourier.causal",
+        "spectral.gap-predicts", "fourier.no-leak",
+    }  # fmt: skip
     assert old in read(path)
     before = MeasuredCode(read, PARSED)
     after = MeasuredCode(lambda at: read(at).replace(old, new) if at == path else read(at), PARSED)

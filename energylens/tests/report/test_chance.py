@@ -15,7 +15,7 @@ from energylens.report import terminal_table
 from energylens.report.chance import ceiling_text, chance_text, no_better, short_text
 from energylens.report.forest import claim_figure
 from energylens.report.lines import lines
-from energylens.report.sections import ceilings_table, nulls_table, values_table
+from energylens.report.sections import ceilings_table, nulls_table, section, values_table
 from energylens.report.style import styled
 from energylens.report.view import Entry, chance, entries
 from energylens.report.words import why
@@ -114,6 +114,8 @@ def test_ceilings_are_told_with_their_interval(tmp_path: Path) -> None:
     assert "**out of reach**" in table
     assert "What a perfect die scores." in table
     assert "out of reach: even perfect scores 0.432" in why(verdict)
+    assert any(table in text for text in section(entry, [entry], ())["tables"])
+    assert entry.claim["ceilings"] == [{"name": "perfect", "why": "What a perfect die scores."}]
     reached = entry_of(run_of(tmp_path / "b", {"far": FAR}, ceiling=(4.0, 4.1, 4.2, 4.3, 4.1)))
     assert "**within reach**" in str(ceilings_table(reached))
     with styled():

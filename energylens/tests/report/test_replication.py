@@ -4,9 +4,11 @@ from energylens.cli import main
 from energylens.harness.plain import write_json
 from energylens.harness.replication import replicate
 from energylens.harness.replications import read_replications, replication_line
-from energylens.report.replication import replication_blocks, replication_text
+from energylens.report import write_report
+from energylens.report.replication import REPLICATION_FIGURE, replication_blocks, replication_text
 from energylens.stats import t_interval
 from energylens.tests.harness.test_replication import part, run
+from energylens.tests.report.example import only
 
 HERE = run([part(t_interval([2.0, 2.1, 2.2]))])
 NEAR = run([part(t_interval([2.0, 2.1, 2.3]))], cpu="near")
@@ -63,3 +65,19 @@ def test_trust_shows_replications(tmp_path, far):
     assert shown["title"] == "Does it come out the same on another machine?"
     assert shown["figures"] == ["figure"]
     assert any("Does not replicate" in str(block) for block in shown["blocks"]) == bool(far)
+
+
+def test_the_report_draws_z_of_other_machines_beside_what_it_tells_of_them(results, tmp_path):
+    lines = [replication_line(replicate(HERE, each)) for each in (NEAR, FAR)]
+    section = {
+        "numbers": {"lines": lines},
+        "started": "2026-01-02",
+        "seconds": 0.0,
+        "commit": "abc",
+        "dirty": False,
+    }
+    write_report(only(results, "fourier.grokked-circuit"), tmp_path, trust={"replication": section})
+    assert (tmp_path / "figures" / f"{REPLICATION_FIGURE}.svg").exists()
+    text = (tmp_path / "VALIDATION.md").read_text(encoding="utf-8")
+    assert "Does it come out the same on another machine?" in text
+    assert f"{REPLICATION_FIGURE}.png" in text

@@ -3,15 +3,16 @@
 from itertools import combinations, product
 from pathlib import Path
 from statistics import fmean
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from energylens.harness.catalogue import load_claims
 from energylens.harness.judge import judge
-from energylens.harness.statistic import Mean
-from energylens.lab import PLANTED, SAE_KINDS, SAE_SEEDS, Lab, needs_saes, sae_seeds
-from energylens.metrics import stability
+from energylens.harness.statistic import Mean, Pairs
+from energylens.lab import PLANTED, SAE_KINDS, SAE_SEEDS, TEXT_VARIANTS, Lab, needs_saes, sae_seeds
+from energylens.metrics import as_published, stability
 from energylens.metrics.reconstruction import dead_fraction, explained_variance, l0
 from energylens.models.zoo import zoo
 from energylens.sae.activations import split
@@ -227,5 +228,91 @@ def test_the_seeds_of_a_claim_are_networks_and_it_tells_on_which_it_was_publishe
     assert [claim.id for claim in findings if not claim.published_on] == []
     of_saes = [claim for claim in findings if family == "stability" or "sae" in claim.id]
     assert {type(s) for claim in of_saes for s in claim.statistics.values()} == {Mean}
-    exact = {null.name for claim in findings for null in claim.nulls if null.exact}
-    assert exact == {"analytic-chance"}
+    nulls = [null for claim in findings for null in claim.nulls]
+    assert {null.exact for null in nulls if null.name == "analytic-chance"} == {True}
+    exact = {
+        claim.id for claim in findings for null in claim.nulls if null.exact and null.name == "random-sets"
+    }
+    assert exact == ({"fourier.sets-differ"} if family == "fourier" else set())
+
+
+@needs_claims
+def test_claims_about_latents_on_text_take_five_networks_too():
+    claims = [declared.claim for declared in load_claims(CLAIMS / "energy").values()]
+    of_latents = [each for each in claims if each.variants and set(each.variants) <= set(TEXT_VARIANTS)]
+    assert {claim.seeds for claim in of_latents if not claim.extends} == {tuple(NETWORKS)}
+    assert not any(isinstance(s, Pairs) for claim in of_latents for s in claim.statistics.values())
+
+
+BEFORE = (0.75, 0.6, 0.7)
+"""Cosines of three SAEs at step 0: above the .5 that independent directions in three dimensions give."""
+
+
+def trained_from(before, after, seed=0):
+    """SAEs whose pairs have these cosines at step 0 and after training."""
+    made = stored(with_cosines(*after), seed=seed)
+    return Artifact(made.tensors | {"W_dec_init": with_cosines(*before).float().numpy()}, made.meta)
+
+
+@needs_claims
+def test_agreement_beside_reconstruction_is_the_mean_over_the_pairs(lab, monkeypatch):
+    monkeypatch.setattr(Lab, "explained_variance", lambda *of: 0.95)
+    lab.store.put(lab.sae_recipe(MODEL, "topk", 2), stored(with_cosines(*APART[2]), seed=2))
+    found = load_claims(CLAIMS)["stability.decoupled"].body(model=MODEL, variant="topk", seed=2, lab=lab)
+    assert found.value["pwmcc"] == pytest.approx(sum(APART[2]) / 3, abs=1e-6)
+
+
+@needs_claims
+def test_excesses_of_two_kinds_are_means_over_the_pairs(lab, monkeypatch):
+    monkeypatch.setattr(Lab, "sae_setting", lambda *of: {"L0": 32.0})
+    after = {"topk": (0.9, 0.8, 0.85), "relu-matched": (0.95, 0.7, 0.8)}
+    for kind, cosines in after.items():
+        lab.store.put(lab.sae_recipe(MODEL, kind, 2), trained_from(BEFORE, cosines, 2))
+    found = load_claims(CLAIMS)["stability.topk-relu-equal.restated"].body(model=MODEL, seed=2, lab=lab)
+    by_hand = {
+        kind: fmean((m - m0) / (1 - m0) for m, m0 in zip(cosines, BEFORE, strict=True))
+        for kind, cosines in after.items()
+    }
+    assert found.value["value"] == pytest.approx(by_hand["topk"] - by_hand["relu-matched"], abs=1e-5)
+
+
+@needs_claims
+def test_no_null_of_the_excess_is_0_by_construction(lab, monkeypatch):
+    """As that of the SAEs at step 0 would be: excess is what lies above them."""
+    plane = torch.randn(200, 2, generator=rng()) @ torch.randn(2, 3, generator=rng(1))
+    monkeypatch.setattr(Lab, "activations", lambda *of: plane)
+    declared = load_claims(CLAIMS)["stability.above-chance"]
+    for null in declared.claim.nulls:
+        swapped = lab.swapped(**null.swap)
+        trained = BEFORE if swapped.dictionary == "frozen" else (0.9, 0.8, 0.85)
+        swapped.store.put(swapped.sae_recipe(MODEL, "topk", 0), trained_from(BEFORE, trained))
+        found = declared.body(model=MODEL, variant="topk", seed=0, lab=swapped).value["value"]
+        assert abs(found) > 1e-6, null.name
+
+
+@needs_claims
+def test_overlap_with_waves_is_the_mean_over_the_saes(planted, monkeypatch):
+    network = SimpleNamespace(modadd=SimpleNamespace(p=7))
+    monkeypatch.setattr(Lab, "network", lambda *of: network)
+    body, lab = load_claims(CLAIMS)["fourier.sae-overlap"].body, planted.swapped(dictionary="initial")
+    overlaps = [as_published.fourier_overlap(each, 7) for each in lab.decoders(PLANTED, "topk", 0)]
+    assert len(set(overlaps)) == 3
+    assert body(model=PLANTED, variant="topk", seed=0, lab=lab).value["value"] == pytest.approx(
+        fmean(overlaps)
+    )
+
+
+@needs_claims
+def test_shares_of_one_frequency_are_means_over_the_saes_each_rotated_its_own_way():
+    """Of two directions one is a wave along a + b, the other noise."""
+    measures = load_claims(CLAIMS)["fourier.sae-overlap.restated"].body.__globals__
+    a, b = torch.arange(5).repeat_interleave(5), torch.arange(5).repeat(5)
+    x = torch.stack([torch.cos(2 * torch.pi * (a + b) / 5), torch.randn(25, generator=rng())], dim=1)
+    wave, noise = torch.eye(2).unsqueeze(1)
+    found = measures["beyond_rotated"](x, [wave, noise, noise], 0)
+    assert found.beside["share"] == pytest.approx(1 / 3)
+    assert found.value["value"] == pytest.approx(1 / 3 - found.beside["share, rotated"])
+    angles = torch.linspace(0, torch.pi / 4, 1000)
+    fan = torch.stack([angles.cos(), angles.sin()], dim=1)
+    rotated = [measures["rotated_share"](x, fan, n, each) for n in NETWORKS for each in sae_seeds(n)]
+    assert len(set(rotated)) > 3 * len(NETWORKS) / 2

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -18,6 +19,19 @@ TEXT = {"data": PlantedDictionary(seed=3), "n_train": 100}
 def test_importing_recipes_imports_no_torch():
     code = "import sys, energylens.sae.recipe, energylens.sae.planted; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_where_bf16_is_hidden_networks_and_saes_train_in_fp32():
+    """In a process of its own: what is fastest is asked for once in each."""
+    code = (
+        "from energylens.models.zoo import zoo; from energylens.sae.recipe import TrainSAEs; "
+        "made = zoo('modadd-1l', 0); print(made.autocast, TrainSAEs(made).autocast)"
+    )
+    hidden = os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=hidden, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["fp32", "fp32"]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The calibration of the judge: its promises hold, and a judge with a wrong interval would break them."""
 
+import itertools
 import json
 import math
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from energylens.harness.judge import judge
 from energylens.harness.statistic import Summary
 from energylens.harness.verdict import Word
 from energylens.stats import Interval, t_interval
-from energylens.trust import calibration
+from energylens.trust import calibration, comparisons
 from energylens.trust.calibration import broken_promises, calibrate, power
 from energylens.trust.populations import NORMAL, POPULATIONS, agreement, declared
 
@@ -280,6 +281,33 @@ def test_degenerate_seeds_never_become_a_verdict_by_themselves(statistic, region
     (part,) = verdict.parts
     if len(measurements) > 1:
         assert not any(map(math.isnan, (part.low, part.estimate, part.high)))
+
+
+def test_seeds_agree_and_are_undefined_where_a_population_says_so():
+    """Else the promises about them would be promises about normal seeds."""
+
+    def values(name, seeds):
+        sample = BY_NAME[name].sample(seeds, 1000, np.random.default_rng(4))
+        return np.array([[m.value["value"] for m in one] for one in sample.outcomes])
+
+    for name, seeds in itertools.product(("a fifth undefined", "the lowest fifth undefined"), (5, 10)):
+        assert (np.isnan(values(name, seeds)).sum(axis=1) == seeds // 5).all()
+    ends = np.isin(values("saturated on either side", 5), (-1.1, 1.1))
+    assert ends.mean() == pytest.approx(0.8, abs=0.02)
+    assert (values("tied at the boundary", 5) == 0).mean() == pytest.approx(0.8, abs=0.02)
+
+
+def test_a_run_tells_every_promise_that_is_broken(monkeypatch):
+    """No judge is wrong in 0 % of cases."""
+    monkeypatch.setattr(calibration, "REPETITIONS", 40)
+    monkeypatch.setattr(calibration, "SEEDS", (3,))
+    monkeypatch.setattr(calibration, "LEVEL", 0.0)
+    found = calibration.run(lambda text: None)
+    of_cells = broken_promises(found["cells"])
+    compared = comparisons.broken_promises(found["comparisons"], 0.0, calibration.MC_ERRORS)
+    assert of_cells
+    assert compared
+    assert found["broken_promises"] == [*of_cells, *compared]
 
 
 def test_run_is_plain_numbers(monkeypatch):

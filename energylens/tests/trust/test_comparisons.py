@@ -36,6 +36,8 @@ def test_each_rule_is_tried_and_no_name_stands_for_two():
     told = [case for wrong, case in BY_NAME if wrong == BETTER]
     assert any("null exact" in case for case in told)
     assert any("null drawn" in case for case in told)
+    for kind in ("saturated on either side", "tied at the boundary", "a fifth undefined"):
+        assert BY_NAME[BETTER, f"{kind}; null drawn alike"].promised
     for wrong in (BETTER, OUT_OF_REACH):
         for kind in ("hits", "pairs", "ratios", "tied"):
             assert any(case.startswith(kind) for other, case in BY_NAME if other == wrong)

@@ -5,11 +5,13 @@ from dataclasses import replace
 
 import pytest
 
+from energylens import Ceiling
 from energylens.errors import InputError, StoreError
 from energylens.harness.verdict import CeilingResult, Verdict, Word
 from energylens.store import Store
+from energylens.tests.harness.helpers import NOTHING, declare, nothing
 from energylens.tests.store.recipes import Noise
-from energylens.trust.bench import MUST_FAIL, Bench, FoundOnly, breaking, reads
+from energylens.trust.bench import MUST_FAIL, Bench, FoundOnly, breaking, controls_of, reads
 from energylens.trust.sabotage import IN_ITS_REGION, REFUSED, Sabotage, in_truth, run, shows, tried, untried
 
 TOY = """
@@ -227,6 +229,12 @@ def test_names_of_nothing_are_refused(bench, name):
 def test_rows_and_controls_that_there_are_not_are_refused(bench, row, control):
     with pytest.raises(InputError, match=f"fits '{row}' and has the control '{control}'"):
         bench.rows({row: [control]})
+
+
+def test_ceilings_have_to_be_tried_like_all_controls():
+    perfect = Ceiling("perfect", "all there is", measure=nothing)
+    claim = declare(controls=[NOTHING, perfect], gates=["toy.zero"])
+    assert controls_of(claim) == ["nothing", "perfect", "toy.zero"]
 
 
 def test_a_control_that_no_table_speaks_of_is_untried(bench):
