@@ -6,8 +6,9 @@ same seed start from the same weights and see the same data, so that z may sprea
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import StatisticsError, correlation, median
 from typing import Any
 
 from energylens.errors import InputError
@@ -19,6 +20,9 @@ FAR = 3.3
 
 NOTABLE = 2.0
 """Beyond this |z| lie 4.6 % of normal z, 8 % where both errors are estimated from five independent seeds."""
+
+CORRELATED = 5
+"""Seeds that an estimate needs in both runs for a correlation between them."""
 
 _JUDGED = {str(word) for word in Word} - {str(Word.NOT_RUN)}
 
@@ -56,7 +60,11 @@ class PartPair:
 
 @dataclass(frozen=True)
 class Replication:
-    """One run against the run of record. verdicts: rows judged in both; same: those with the same word."""
+    """One run against the run of record. verdicts: rows judged in both; same: those with the same word.
+
+    correlation: median over estimates of Pearson's r between the values of the same seeds in the two runs; NaN where no
+    estimate has CORRELATED seeds that vary. At r the z of a mean has the standard deviation sqrt(1 - r).
+    """
 
     machine: str
     against: str
@@ -65,6 +73,7 @@ class Replication:
     verdicts: int
     same: int
     parts: tuple[PartPair, ...]
+    correlation: float = math.nan
 
     @property
     def z(self) -> tuple[float, ...]:
@@ -133,7 +142,37 @@ def replicate(here: JSON, there: JSON) -> Replication:
         verdicts=len(pairs),
         same=sum(first["word"] == second["word"] for first, second in pairs),
         parts=tuple(part for pair in pairs for part in _parts(*pair)),
+        correlation=_correlation(here, there, {_key(verdict) for verdict, _ in pairs}),
     )
+
+
+def _correlation(here: JSON, there: JSON, rows: Collection[str]) -> float:
+    """Median of Pearson's r between values of the same seeds, over the parts of these rows."""
+    first, second = (dict(_values(run, rows)) for run in (here, there))
+    by_part: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for (row, part, seed), value in first.items():
+        other = second.get((row, part, seed), math.nan)
+        if math.isfinite(value) and math.isfinite(other):
+            by_part.setdefault((row, part), []).append((value, other))
+    found = [_r(pairs) for pairs in by_part.values() if len(pairs) >= CORRELATED]
+    known = [r for r in found if not math.isnan(r)]
+    return median(known) if known else math.nan
+
+
+def _r(pairs: Sequence[tuple[float, float]]) -> float:
+    """Pearson's r; NaN where either side does not vary."""
+    try:
+        return correlation(*zip(*pairs, strict=True))
+    except StatisticsError:
+        return math.nan
+
+
+def _values(run: JSON, rows: Collection[str]) -> Iterator[tuple[tuple[str, str, int], float]]:
+    """Values that seeds gave, not those of controls, by row, part and seed."""
+    for case in run.get("cases", ()):
+        if not case["null"] and _key(case) in rows:
+            for part, value in (case["value"] or {}).items():
+                yield (_key(case), part, case["seed"]), float(value)
 
 
 def _shared(here: JSON, there: JSON) -> Iterator[tuple[JSON, JSON]]:

@@ -1,8 +1,8 @@
 """replications.jsonl: one line per machine on which the findings were run beside the run of record.
 
 A line tells when and where (`at`, `commit`, `machine`, `against`: the machine of record), how many verdicts both runs
-judged and how many have the same word, z of every part, and what differs or does not replicate. A machine that runs
-again replaces its line.
+judged and how many have the same word, z of every part, the correlation of seeds, and what differs or does not
+replicate. A machine that runs again replaces its line.
 """
 
 import math
@@ -30,6 +30,7 @@ def replication_line(found: Replication) -> dict[str, Any]:
         "verdicts": found.verdicts,
         "same": found.same,
         "parts": len(found.parts),
+        "correlation": round(found.correlation, _DIGITS) if math.isfinite(found.correlation) else "NaN",
         "far": FAR,
         "notable": NOTABLE,
         "z": [round(z, _DIGITS) if math.isfinite(z) else str(z) for z in found.z],

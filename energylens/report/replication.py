@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from energylens.harness.replication import FAR, NOTABLE, Replication, by_family, share_beyond
 from energylens.harness.replications import replication_line, share_notable
 from energylens.report.style import COLOURS, GREY, INK, SERIES, new_figure, shorten
-from energylens.report.text import Md, bold, clean, count, markdown, number, table
+from energylens.report.text import DASH, Md, bold, clean, count, markdown, number, table
 from energylens.report.view import JSON
 
 if TYPE_CHECKING:
@@ -18,6 +18,12 @@ REPLICATION_FIGURE = "trust_replication"
 
 NORMAL_BEYOND = math.erfc(NOTABLE / math.sqrt(2))
 """Share of normal z beyond NOTABLE."""
+
+_OF_SEEDS = (
+    "r of seeds is the correlation between values of the same seeds, the median over estimates. Networks of one seed "
+    "start from the same weights and see the same data: where r is large, runs are no independent samples, and z "
+    "spreads less than the normal one."
+)
 
 _LIMIT, _BINS = 5.0, 40
 """The figure ends at +-5; what lies beyond is drawn in the last bin."""
@@ -51,7 +57,7 @@ def replication_blocks(lines: Sequence[JSON]) -> Iterator[Md]:
     yield markdown(f"The run of record was made on {lines[0]['against']}.")
     rows = [
         [line["machine"], line["at"][:10], f"{line['same']} of {line['verdicts']}", len(line["z"]),
-         f"{100 * share_notable(line):.1f} %", bold(str(len(line["not_replicated"])))]
+         f"{100 * share_notable(line):.1f} %", _r_of_seeds(line), bold(str(len(line["not_replicated"])))]
         for line in lines
     ]  # fmt: skip
     headers = [
@@ -60,9 +66,11 @@ def replication_blocks(lines: Sequence[JSON]) -> Iterator[Md]:
         "verdicts with the same word",
         "z",
         f"beyond ±{NOTABLE:g}",
+        "r of seeds",
         "do not replicate",
     ]
-    yield table(headers, rows, keep=6)
+    yield table(headers, rows, keep=7)
+    yield markdown(_OF_SEEDS)
     for title, name in (("Does not replicate", "not_replicated"), ("Another word there", "differs")):
         told = [
             f"- {markdown(_row_text(row))} ({markdown(line['machine'])})"
@@ -73,8 +81,15 @@ def replication_blocks(lines: Sequence[JSON]) -> Iterator[Md]:
             yield Md(f"{title}:\n\n" + "\n".join(told))
 
 
+def _r_of_seeds(line: JSON) -> str:
+    r = float(line.get("correlation", "nan"))
+    return DASH if math.isnan(r) else n(r)
+
+
 def _sentences(line: JSON) -> Iterator[str]:
     verdicts, estimates = count(line["verdicts"], "verdict"), count(len(line["z"]), "estimate")
+    if not math.isnan(r := float(line.get("correlation", "nan"))):
+        yield f"values of the same seed correlate with r = {n(r)} (median over estimates)"
     yield (
         f"{line['same']} of {verdicts} have the same word; of {estimates} {100 * share_notable(line):.1f} % lie beyond "
         f"±{NOTABLE:g} standard errors ({100 * NORMAL_BEYOND:.1f} % of normal ones do), {len(line['not_replicated'])} "

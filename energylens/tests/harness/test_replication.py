@@ -194,3 +194,44 @@ def test_a_damaged_line_is_named(tmp_path, text):
     path.write_text(text + "\n")
     with pytest.raises(InputError, match="line 1 is no"):
         read_replications(path)
+
+
+def with_cases(found, values, null=""):
+    """The run with a value for each seed."""
+    cases = [
+        {
+            "claim": "toy.mean",
+            "model": "dice",
+            "variant": "",
+            "null": null,
+            "seed": seed,
+            "value": {"value": value},
+        }
+        for seed, value in values.items()
+    ]
+    return found | {"cases": found.get("cases", []) + cases}
+
+
+@pytest.mark.parametrize(
+    ("there", "r"),
+    [
+        ((1.0, 2.0, 3.0, 4.0, 5.0), 1.0),
+        ((5.0, 4.0, 3.0, 2.0, 1.0), -1.0),
+        ((1.0, 2.0, 3.0, 5.0, 4.0), 0.9),
+        ((1.0, 1.0, 1.0, 1.0, 1.0), math.nan),
+        ((1.0, 2.0, 3.0, 4.0), math.nan),
+        ((1.0, 2.0, 3.0, 4.0, "NaN"), math.nan),
+    ],
+)
+def test_how_much_seeds_agree_between_two_machines_is_told(there, r, tmp_path):
+    """Values of controls do not count, nor what is undefined on either machine, nor fewer than five seeds."""
+    made = [run([part(t_interval([2.0, 2.1, 2.2]))], cpu=cpu) for cpu in ("one", "other")]
+    here, other = (
+        with_cases(with_cases(each, dict(enumerate(values))), {0: 9.0, 1: -9.0}, null="chance")
+        for each, values in zip(made, ((1.0, 2.0, 3.0, 4.0, 5.0), there), strict=True)
+    )
+    found = replicate(here, other)
+    assert found.correlation == pytest.approx(r, nan_ok=True)
+    record_replication(tmp_path / "r.jsonl", replication_line(found))
+    (line,) = read_replications(tmp_path / "r.jsonl")
+    assert float(line["correlation"]) == pytest.approx(r, nan_ok=True)

@@ -33,6 +33,10 @@ def test_the_report_has_a_row_per_machine_and_escapes_its_name():
     assert "**1**" in text
     assert "**0**" in text
     assert "Does not replicate:" in text
+    assert "r of seeds" in text
+    assert "0.97" not in text
+    line = replication_line(replicate(HERE, NEAR)) | {"correlation": 0.967}
+    assert "0.967" in "\n".join(replication_blocks([line]))
     assert "<b>" not in text
     assert "far|away" not in text
     assert "\x1b" not in text
