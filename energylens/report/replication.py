@@ -72,13 +72,9 @@ def replication_blocks(lines: Sequence[JSON]) -> Iterator[Md]:
     yield table(headers, rows, keep=7)
     yield markdown(_OF_SEEDS)
     for title, name in (("Does not replicate", "not_replicated"), ("Another word there", "differs")):
-        told = [
-            f"- {markdown(_row_text(row))} ({markdown(line['machine'])})"
-            for line in lines
-            for row in line[name]
-        ]
-        if told:
-            yield Md(f"{title}:\n\n" + "\n".join(told))
+        for line in lines:
+            if told := [f"- {markdown(_row_text(row))}" for row in line[name]]:
+                yield Md(f"{title}, {markdown(line['machine'])}:\n\n" + "\n".join(told))
 
 
 def _r_of_seeds(line: JSON) -> str:
@@ -111,7 +107,7 @@ def n(value: float | str) -> str:
 
 def replication_figure(lines: Sequence[JSON]) -> "Figure":
     """The distribution of z of every machine against the normal one."""
-    figure = new_figure(0.75 + 1.15 * len(lines))
+    figure = new_figure(0.75 + 1.3 * len(lines))
     grid = figure.subplots(len(lines), 1, sharex=True, squeeze=False)
     for axes, line, colour in zip(grid.flat, lines, SERIES * len(lines), strict=False):
         _draw(axes, line, colour)
@@ -133,6 +129,6 @@ def _draw(axes: "Axes", line: JSON, colour: str) -> None:
             axes.axvline(side, color=COLOURS["INVALID"] if limit == FAR else GREY, ls=dashes, lw=0.8)
     far = len(line["not_replicated"])
     told = f"{len(z)} estimates, {100 * share_notable(line):.1f} % beyond ±{NOTABLE:g}, {far} beyond ±{FAR:g}"
-    axes.set_title(f"{shorten(clean(line['machine']), 74)}: {told}")
+    axes.set_title(f"{shorten(clean(line['machine']), 110)}\n{told}", loc="left")
     axes.set_ylabel("estimates")
     axes.set_xlim(-_LIMIT, _LIMIT)

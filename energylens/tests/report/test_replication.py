@@ -32,7 +32,7 @@ def test_the_report_has_a_row_per_machine_and_escapes_its_name():
     text = "\n".join(replication_blocks([replication_line(replicate(HERE, each)) for each in (NEAR, FAR)]))
     assert "**1**" in text
     assert "**0**" in text
-    assert "Does not replicate:" in text
+    assert "Does not replicate, " in text
     assert "r of seeds" in text
     assert "0.97" not in text
     line = replication_line(replicate(HERE, NEAR)) | {"correlation": 0.967}
