@@ -2,7 +2,8 @@
 
 A line tells when (`at`: UTC) and in which `commit` an edit was recorded, the `claim`, what `changed` (lines like
 `region: '≥ 4.5' -> '≥ 1.5'`, or `measure`), and how its `rows` moved: by `claim/model/variant` the `before` and
-`after`, each with `verdict` and `estimates` as in the ledger, or null where there was no such row.
+`after`, each with `verdict` and `estimates` as in the ledger, or null where there was no such row; `controls` where
+only numbers of its nulls and ceilings moved.
 """
 
 import json
@@ -12,7 +13,15 @@ from typing import Any
 
 from energylens.harness.claim import MEASURE
 from energylens.harness.jsonl import read_lines, write_lines
-from energylens.harness.ledger import Mode, Status, compare, declaration_diff, estimates_of
+from energylens.harness.ledger import (
+    CONTROLS,
+    Mode,
+    Status,
+    compare,
+    controls_digest,
+    declaration_diff,
+    estimates_of,
+)
 from energylens.harness.plain import plain
 from energylens.harness.verdict import row_key
 
@@ -33,7 +42,7 @@ def amendments_of(
         row = ledger.get(key)
         if not row or compare(verdict, claim, row, Mode.CHECK).status is not Status.AMENDED:
             continue
-        after = {"verdict": str(verdict["word"]), "estimates": estimates_of(verdict)}
+        after = row_of(verdict)
         line = found.setdefault(
             claim["id"],
             {
@@ -45,7 +54,7 @@ def amendments_of(
             },
         )
         if moved(row, after):
-            line["rows"][key] = {"before": shown(row), "after": after}
+            line["rows"][key] = move(row, after)
     return list(found.values())
 
 
@@ -55,13 +64,31 @@ def changes(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
     return [MEASURE if line.startswith(f"{MEASURE}: ") else line for line in lines]
 
 
+def row_of(verdict: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a verdict in results.json what an edit may move."""
+    controls = controls_digest(verdict)
+    row = {"verdict": str(verdict["word"]), "estimates": estimates_of(verdict)}
+    return row | ({CONTROLS: controls} if controls else {})
+
+
 def shown(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a row of the ledger what an edit may move."""
+    """Of a row of the ledger what a line tells."""
     return {"verdict": row["verdict"], "estimates": row["estimates"]}
 
 
+def move(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> dict[str, Any]:
+    """How a row moved, as a line tells it: `controls` says that only numbers of nulls or ceilings did."""
+    found = {"before": before and shown(before), "after": after and shown(after)}
+    return found | ({CONTROLS: "moved"} if before and after and not _moved_itself(before, after) else {})
+
+
 def moved(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> bool:
-    """Whether the word or a number differs; NaN is the same as NaN."""
+    """Whether the word or a number differs, of a control too where both rows tell it; NaN is the same as NaN."""
+    controls = [row.get(CONTROLS) if row else None for row in (before, after)]
+    return _moved_itself(before, after) or (all(controls) and controls[0] != controls[1])
+
+
+def _moved_itself(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> bool:
     texts = [json.dumps(plain(shown(row)), sort_keys=True) if row else "" for row in (before, after)]
     return texts[0] != texts[1]
 

@@ -37,8 +37,8 @@ class Null:
 
     @property
     def declaration(self) -> str:
-        """Name, and what is swapped or measured: what the ledger compares."""
-        return _declaration(self)
+        """Name, what is swapped or measured, and whether it is exact: what the ledger compares."""
+        return _declaration(self) + (" exactly" if self.exact else "")
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,12 @@ On other artifacts, or another machine, a run is a replication: another word *di
 standard errors, and is not red. An estimate beyond `replication.FAR` of them *does not replicate*, whatever the word.
 """
 
+import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,9 @@ from energylens.harness.plain import replace_file
 from energylens.harness.provenance import machine_of
 from energylens.harness.replication import FAR, Estimate, estimate_of, z_value
 from energylens.harness.verdict import Word, row_key
+
+CONTROLS = "controls"
+"""Entry of a row: digest of what the claim's nulls and ceilings gave; rows of older ledgers have none."""
 
 
 class Mode(StrEnum):
@@ -174,9 +179,13 @@ def _differs_in_measure_alone(row: Mapping[str, Any], claim: Mapping[str, Any]) 
 def _other_measure(
     row: Mapping[str, Any], verdict: Mapping[str, Any], claim: Mapping[str, Any], strict: bool
 ) -> Comparison:
-    """The same where word and numbers are, to six significant digits; else amended. Whatever the artifacts."""
+    """The same where word and numbers are, to six significant digits; else amended. Whatever the artifacts.
+
+    Numbers of nulls and ceilings count: what is better than chance, and what is in reach, rests on them.
+    """
     qualifiers = list(row.get("qualifiers", ())), list(verdict["qualifiers"])
     same = row["verdict"] == verdict["word"] and qualifiers[0] == qualifiers[1]
+    same &= CONTROLS not in row or row[CONTROLS] == controls_digest(verdict)
     if same and _is_recorded(row["estimates"], estimates_of(verdict)):
         return Comparison(Status.SAME, False, recorded=row)
     key = row_key(verdict["claim"], verdict["model"], verdict["variant"])
@@ -203,6 +212,22 @@ def estimates_of(verdict: Mapping[str, Any]) -> dict[str, list[float]]:
     """[estimate, low, high] of every part, as the ledger records them."""
     names = ("estimate", "low", "high")
     return {part["part"]: [short(part[name]) for name in names] for part in verdict["parts"]}
+
+
+def controls_digest(verdict: Mapping[str, Any]) -> str:
+    """First 16 hex digits of the sha256 of what nulls and ceilings gave, to six significant digits; empty for none.
+
+    A null that is only printed beside the claim does not count.
+    """
+    nulls = [null for null in verdict.get("nulls", ()) if null["qualifies"]]
+    numbers = {
+        f"{kind} {each['name']}": {
+            name: [str(x) for x in three] for name, three in estimates_of(each).items()
+        }
+        for kind, controls in (("null", nulls), ("ceiling", verdict.get("ceilings", ())))
+        for each in controls
+    }
+    return sha256(json.dumps(numbers, sort_keys=True).encode()).hexdigest()[:16] if numbers else ""
 
 
 def updated(
@@ -251,6 +276,7 @@ def _row(verdict: Mapping[str, Any], claim: Mapping[str, Any]) -> dict[str, Any]
     scales = {
         part["part"]: part["scale"] for part in verdict["parts"] if part.get("scale", "linear") != "linear"
     }
+    controls = controls_digest(verdict)
     return {
         "verdict": str(verdict["word"]),
         "qualifiers": list(verdict["qualifiers"]),
@@ -258,6 +284,7 @@ def _row(verdict: Mapping[str, Any], claim: Mapping[str, Any]) -> dict[str, Any]
         "estimates": estimates_of(verdict),
         "standard_errors": {part["part"]: short(estimate_of(part).se) for part in verdict["parts"]},
         **({"scales": scales} if scales else {}),
+        **({CONTROLS: controls} if controls else {}),
         **{name: verdict[name] for name in ("artifacts", "machine") if verdict.get(name)},
         "declaration_hash": claim["declaration_hash"],
         "declaration": claim["declaration"],

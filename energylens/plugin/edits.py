@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from energylens.errors import InputError
-from energylens.harness.amendments import changes, moved, shown
+from energylens.harness.amendments import changes, move, moved, row_of
 from energylens.harness.claim import MEASURE, without_measure
-from energylens.harness.ledger import estimates_of
 from energylens.harness.repository import Commit, Repository, first_with
 from energylens.harness.results import ERROR, parse_results
 from energylens.harness.revision import COMMITTED
@@ -111,7 +110,7 @@ def _edits_in(
                 "commit": commit.hash,
                 "claim": claim,
                 "changed": changed,
-                "rows": {key: {"before": before, "after": after} for key, (before, after) in told.items()},
+                "rows": {key: move(*pair) for key, pair in told.items()},
             }
 
 
@@ -123,7 +122,7 @@ def _read_ledger(state: _State, content: bytes | None) -> None:
         return
     for key, row in rows.items():
         if str(row) != str(state.ledger.get(key)):
-            state.record(key, shown(row), row["declaration"])
+            state.record(key, row, row["declaration"])
     for key in state.ledger.keys() - rows.keys():
         state.rows.pop(key, None)
     state.ledger = rows
@@ -143,9 +142,8 @@ def _read_results(state: _State, content: bytes | None) -> None:
     state.run = results["started"]
     for verdict in results["verdicts"]:
         if verdict["word"] not in (Word.NOT_RUN, ERROR) and not verdict["own_checkpoint"]:
-            row = {"verdict": str(verdict["word"]), "estimates": estimates_of(verdict)}
             key = row_key(verdict["claim"], verdict["model"], verdict["variant"])
-            state.record(key, row, declared[verdict["claim"]])
+            state.record(key, row_of(verdict), declared[verdict["claim"]])
 
 
 def _measure(code: MeasuredCode, state: _State, claim: str) -> str:

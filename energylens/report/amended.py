@@ -7,7 +7,7 @@ from energylens.report.text import DASH, Md, clean, count, link, markdown, numbe
 from energylens.report.view import JSON
 
 LISTED = 20
-"""Of the edits the report shows the latest; the file holds all."""
+"""Of the edits the report shows the latest at once, the others folded."""
 
 _DIGITS = (3, 6)
 _LONGEST = 100
@@ -27,18 +27,23 @@ def amendments_text(found: Sequence[JSON]) -> str:
     )
 
 
-def amendments_table(found: Sequence[JSON]) -> Md | None:
-    """The latest edits, the newest first, one row each; the first row that moved stands for all."""
-    newest = sorted(found, key=lambda line: str(line["at"]), reverse=True)[:LISTED]
+def amendments_tables(found: Sequence[JSON]) -> list[Md]:
+    """The edits, the newest first, one row each: the latest LISTED, and those before; none of what there is not."""
+    newest = sorted(found, key=lambda line: str(line["at"]), reverse=True)
+    return [_table(lines) for lines in (newest[:LISTED], newest[LISTED:]) if lines]
+
+
+def _table(found: Sequence[JSON]) -> Md:
+    """One row for each edit; the first row that moved stands for all."""
     rows = []
-    for line in newest:
+    for line in found:
         moves = list(_moves(line))
         told = [*moves[:1], *([f"and {len(moves) - 1} more"] if len(moves) > 1 else [])]
         changed = "; ".join(_shortened(clean(text)) for text in line["changed"])
         rows.append(
             [str(line["commit"])[:9], link(line["claim"]), changed, Md("<br>".join(map(markdown, told)))]
         )
-    return table(["commit", "claim", "what", "before → after"], rows, keep=4) if rows else None
+    return table(["recorded at", "claim", "what", "before → after"], rows, keep=4)
 
 
 def _moves(line: JSON) -> Iterator[str]:
@@ -48,6 +53,9 @@ def _moves(line: JSON) -> Iterator[str]:
         before, after = row["before"], row["after"]
         if before is None or after is None:
             yield f"{place}: {_whole(before)} → {_whole(after)}"
+            continue
+        if "controls" in row:
+            yield f"{place}: {after['verdict']}, and other numbers of its controls"
             continue
         same = before["verdict"] == after["verdict"]
         word = after["verdict"] if same else f"{before['verdict']} → {after['verdict']}"

@@ -67,8 +67,8 @@ def fact(found: Sequence[Entry], asked: str) -> str:
     """What stands for a field, `subject; wanted; ...`.
 
     subject: a row (claim/model/variant). wanted: the estimate to three digits, of `part NAME`, `chance`, `null NAME`,
-    `published` (the original estimator) or `beside NAME`; in `%`; or the `word`. Of a claim: a verdict (`REFUTED`:
-    `23 of 24`), or `range` (from the smallest estimate to the largest).
+    `ceiling NAME`, `published` (the original estimator) or `beside NAME`; in `%`; or the `word`. Of a claim: a verdict
+    (`REFUTED`: `23 of 24`), or `range` (from the smallest estimate to the largest).
     """
     subject, *wanted = (text.strip() for text in asked.split(";"))
     if "/" in subject:
@@ -144,8 +144,9 @@ def _of_row(entry: Entry, verdict: JSON, wanted: Sequence[str], asked: str) -> s
             name = rest
         elif kind == "%":
             percent = True
-        elif kind == "null":
-            parts = _nearest(rest, {null["name"]: null["parts"] for null in verdict["nulls"]}, "null")
+        elif kind in ("null", "ceiling"):
+            controls = {each["name"]: each["parts"] for each in verdict[f"{kind}s"]}
+            parts = _nearest(rest, controls, kind)
         elif kind == "published":
             parts = verdict["as_published"]
         elif kind == "beside":

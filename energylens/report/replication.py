@@ -21,8 +21,8 @@ NORMAL_BEYOND = math.erfc(NOTABLE / math.sqrt(2))
 
 _OF_SEEDS = (
     "r of seeds is the correlation between values of the same seeds, the median over estimates. Networks of one seed "
-    "start from the same weights and see the same data: where r is large, runs are no independent samples, and z "
-    "spreads less than the normal one."
+    "start from the same weights and see the same data: where r is large the runs are not independent, and z varies "
+    "less than a normal variable. Rows whose declaration differs, and estimates without standard error, are left out."
 )
 
 _LIMIT, _BINS = 5.0, 40
@@ -64,7 +64,7 @@ def replication_blocks(lines: Sequence[JSON]) -> Iterator[Md]:
         "machine",
         "run",
         "verdicts with the same word",
-        "z",
+        "estimates compared",
         f"beyond ±{NOTABLE:g}",
         "r of seeds",
         "do not replicate",

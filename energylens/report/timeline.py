@@ -8,7 +8,7 @@ from typing import Any
 
 from energylens.harness.ledger import Status
 from energylens.harness.verdict import AS_IT_MUST, Word, row_key
-from energylens.report.amended import LISTED, amendments_table
+from energylens.report.amended import amendments_tables
 from energylens.report.strips import Mark
 from energylens.report.text import bold, count, link, table
 from energylens.report.view import JSON, Entry, place
@@ -71,8 +71,7 @@ def history_section(
         "not_listed": max(0, len(turned) - TURNS_LISTED),
         "figures": figures,
         "amended": count(len(amendments), "edit"),
-        "amendments": amendments_table(amendments),
-        "amendments_not_listed": max(0, len(amendments) - LISTED),
+        "amendments": amendments_tables(amendments),
     }
 
 

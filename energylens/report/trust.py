@@ -107,7 +107,7 @@ def _sabotage(found: JSON) -> Iterator[Md]:
         ("claims and controls never tried", "Never tried"),
         (
             "claims and controls that show with nothing broken",
-            "Show with nothing broken, so that a sabotage proves nothing",
+            "These controls show with nothing broken, so that breaking something proves nothing",
         ),
     ):
         if found[name]:

@@ -1,3 +1,4 @@
+import math
 import tomllib
 from pathlib import Path
 
@@ -5,12 +6,14 @@ import pytest
 
 from energylens import AtLeast
 from energylens.errors import InputError
+from energylens.harness.amendments import amendments_of
 from energylens.harness.judge import judge
 from energylens.harness.ledger import Mode, Status, compare, read_ledger, updated, write_ledger
 from energylens.harness.plain import plain
 from energylens.harness.results import describe_claim
 from energylens.tests.harness.helpers import declare, measured
 
+RUN = {"started": "2026-01-02T03:04:05+00:00", "provenance": {"commit": "c" * 40}}
 LARGE = (2.0, 2.1, 1.9, 2.05, 1.95)
 SMALL = (0.0, 0.1, -0.1, 0.05, -0.05)
 BETWEEN = (0.5, 1.5, 1.0, 1.2, 0.8)
@@ -213,6 +216,42 @@ def test_another_measure_with_other_numbers_is_amended(before, now):
     assert "2 [1.925, 2.075] -> " in comparison.message
     assert f"measure: '{before}' -> 'bbbb'" in comparison.message
     assert measured_by(now, "bbbb", recorded, Mode.STRICT).red
+
+
+def with_controls(found, null=1.0, beside=1.0, ceiling=3.0):
+    """Results whose verdicts have a null that qualifies, one that is printed only, and a ceiling."""
+
+    def control(name, value, **more):
+        numbers = {"part": "value", "estimate": value, "low": value - 0.1, "high": value + 0.1}
+        return {"name": name, "parts": [numbers], **more}
+
+    nulls = [control("chance", null, qualifies=True), control("beside", beside, qualifies=False)]
+    found["verdicts"][0] |= {"nulls": nulls, "ceilings": [control("perfect", ceiling)]}
+    return found
+
+
+@pytest.mark.parametrize(
+    ("changed", "status"),
+    [
+        ({}, Status.SAME),
+        ({"beside": 2.0}, Status.SAME),
+        ({"null": 1.001}, Status.AMENDED),
+        ({"ceiling": 3.001}, Status.AMENDED),
+        ({"null": math.nan}, Status.AMENDED),
+        ({"null": 1.0 + 1e-9}, Status.SAME),
+    ],
+)
+def test_another_measure_that_moves_a_control_is_amended(changed, status):
+    """What is better than chance, and what is in reach, rests on these numbers."""
+    recorded = updated({}, with_controls(with_measure(results(LARGE), "aaaa")), complete=True)[
+        "toy.mean/dice"
+    ]
+    found = with_controls(with_measure(results(LARGE), "bbbb"), **changed)
+    assert compare(found["verdicts"][0], found["claims"][0], recorded, Mode.CHECK).status is status
+    older = {name: value for name, value in recorded.items() if name != "controls"}
+    assert compare(found["verdicts"][0], found["claims"][0], older, Mode.CHECK).status is Status.SAME
+    (line, *_) = amendments_of(found | RUN, {"toy.mean/dice": recorded}) or [{"rows": {}}]
+    assert [pair.get("controls") for pair in line["rows"].values()] == ["moved"] * (status is Status.AMENDED)
 
 
 def test_another_measure_that_changes_what_chance_does_is_amended():

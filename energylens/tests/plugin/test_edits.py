@@ -55,8 +55,13 @@ def write(path, text):
     Path(path).write_text(text)
 
 
-def commit(started, ledger=True, results=True, region="≥ 1", **estimates):
-    """Record estimates of claims, as `a=2.0`, in the ledger, in the results, or in both, and commit everything."""
+def commit(started, ledger=True, results=True, region="≥ 1", null=0.0, **estimates):
+    """Record estimates of claims, as `a=2.0`, in the ledger, in the results, or in both, and commit everything.
+
+    null: what the claims' null control gives.
+    """
+    chance = {"name": "chance", "qualifies": True}
+    chance["parts"] = [{"part": "value", "estimate": null, "low": null, "high": null}]
     rows, claims, verdicts = {}, [], []
     for name, value in estimates.items():
         claim = f"toy.{name.replace('_', '-')}"
@@ -74,7 +79,7 @@ def commit(started, ledger=True, results=True, region="≥ 1", **estimates):
             verdicts.append(
                 {
                     "claim": claim, "model": "dice", "variant": "", "word": rows[f"{claim}/dice"]["verdict"],
-                    "parts": [part], "own_checkpoint": False,
+                    "parts": [part], "own_checkpoint": False, "nulls": [chance],
                 }
             )  # fmt: skip
     if ledger:
@@ -106,6 +111,15 @@ def test_an_edit_of_a_helper_that_moves_a_number_is_listed_with_old_and_new(proj
     }
     assert len(line["commit"]) == 40
     assert line["at"].startswith("20")
+
+
+def test_an_edit_that_moves_a_null_alone_is_listed(project):
+    commit("1", a=2.0)
+    write("helpers.py", HELPER.format(1))
+    commit("2", a=2.0, null=0.5)
+    (line,) = edits(project, LEDGER)
+    assert line["changed"] == ["measure"]
+    assert line["rows"]["toy.a/dice"]["controls"] == "moved"
 
 
 def test_an_edit_that_leaves_every_number_is_not_listed_nor_blamed_later(project):

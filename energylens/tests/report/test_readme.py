@@ -94,6 +94,13 @@ def test_facts(results: dict[str, Any], asked: str, pattern: str) -> None:
     assert re.fullmatch(pattern, fact(entries(results), asked))
 
 
+def test_what_a_perfect_effect_would_score_is_a_fact(results: dict[str, Any]) -> None:
+    ceiling = {"name": "perfect", "parts": [{"part": "value", "estimate": 0.354}]}
+    verdicts = [verdict | {"ceilings": [ceiling]} for verdict in results["verdicts"]]
+    asked = "fourier.r2-below-5pct/modadd-1l; ceiling perfect"
+    assert fact(entries(results | {"verdicts": verdicts}), asked) == "0.354"
+
+
 @pytest.mark.parametrize(
     ("asked", "named"),
     [
