@@ -2,8 +2,8 @@
 
 A line tells when (`at`: UTC) and in which `commit` an edit was recorded, the `claim`, what `changed` (lines like
 `region: '≥ 4.5' -> '≥ 1.5'`, or `measure`), and how its `rows` moved: by `claim/model/variant` the `before` and
-`after`, each with `verdict` and `estimates` as in the ledger, or null where there was no such row; `controls` where
-only numbers of its nulls and ceilings moved.
+`after`, each with `verdict` and `estimates` as in the ledger, or null where there was no such row; `controls`, digests
+before and after, where only numbers of its nulls and ceilings moved.
 """
 
 import json
@@ -77,9 +77,11 @@ def shown(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def move(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> dict[str, Any]:
-    """How a row moved, as a line tells it: `controls` says that only numbers of nulls or ceilings did."""
-    found = {"before": before and shown(before), "after": after and shown(after)}
-    return found | ({CONTROLS: "moved"} if before and after and not _moved_itself(before, after) else {})
+    """How a row moved, as a line tells it: with digests of its nulls and ceilings where only numbers of these did."""
+    found: dict[str, Any] = {"before": before and shown(before), "after": after and shown(after)}
+    if before and after and not _moved_itself(before, after):
+        found[CONTROLS] = [before[CONTROLS], after[CONTROLS]]
+    return found
 
 
 def moved(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> bool:
@@ -113,6 +115,12 @@ def add_amendments(path: Path, lines: Iterable[Mapping[str, Any]]) -> list[dict[
 
 
 def _identity(line: Mapping[str, Any]) -> str:
-    """Numbers as they stand in the file: a NaN is text there."""
-    changed: Sequence[str] = () if line["rows"] else line["changed"]
-    return json.dumps(plain([line["claim"], list(changed), line["rows"]]), sort_keys=True)
+    """Numbers as they stand in the file: a NaN is text there.
+
+    Numbers of controls tell edits of a measure apart where nothing else does.
+    """
+    rows = {key: row for key, row in line["rows"].items() if CONTROLS not in row}
+    if not rows and list(line["changed"]) == [MEASURE]:
+        rows = line["rows"]
+    changed: Sequence[str] = () if rows else line["changed"]
+    return json.dumps(plain([line["claim"], list(changed), rows]), sort_keys=True)

@@ -86,3 +86,25 @@ def test_a_damaged_file_is_named(tmp_path, text, said):
     path.write_text(text)
     with pytest.raises(InputError, match=rf"amendments\.jsonl, {said}"):
         read_amendments(path)
+
+
+def test_an_edit_that_moved_controls_alone_is_added_once_however_it_was_found(tmp_path):
+    """A run and the git history tell other times and commits, and the same digests."""
+
+    def line(after, changed=("measure",), at="2026-01-02"):
+        row = {"verdict": "HOLDS", "estimates": {"value": [1, 0, 2]}}
+        pair = {"before": row, "after": row, "controls": ["aaaa", after]}
+        return {
+            "at": at,
+            "commit": at,
+            "claim": "toy.a",
+            "changed": list(changed),
+            "rows": {"toy.a/dice": pair},
+        }
+
+    path = tmp_path / "amendments.jsonl"
+    add_amendments(path, [line("bbbb")])
+    assert len(add_amendments(path, [line("bbbb", at="2026-01-03"), line("cccc")])) == 2
+    declared = line("dddd", ["nulls: 'a' -> 'b'"])
+    add_amendments(path, [declared | {"rows": {}}])
+    assert len(add_amendments(path, [declared])) == 3

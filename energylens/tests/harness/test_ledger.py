@@ -8,7 +8,15 @@ from energylens import AtLeast
 from energylens.errors import InputError
 from energylens.harness.amendments import amendments_of
 from energylens.harness.judge import judge
-from energylens.harness.ledger import Mode, Status, compare, read_ledger, updated, write_ledger
+from energylens.harness.ledger import (
+    Mode,
+    Status,
+    compare,
+    controls_digest,
+    read_ledger,
+    updated,
+    write_ledger,
+)
 from energylens.harness.plain import plain
 from energylens.harness.results import describe_claim
 from energylens.tests.harness.helpers import declare, measured
@@ -251,7 +259,10 @@ def test_another_measure_that_moves_a_control_is_amended(changed, status):
     older = {name: value for name, value in recorded.items() if name != "controls"}
     assert compare(found["verdicts"][0], found["claims"][0], older, Mode.CHECK).status is Status.SAME
     (line, *_) = amendments_of(found | RUN, {"toy.mean/dice": recorded}) or [{"rows": {}}]
-    assert [pair.get("controls") for pair in line["rows"].values()] == ["moved"] * (status is Status.AMENDED)
+    moved = [pair["controls"] for pair in line["rows"].values()]
+    assert moved == [[recorded["controls"], controls_digest(found["verdicts"][0])]] * (
+        status is Status.AMENDED
+    )
 
 
 def test_another_measure_that_changes_what_chance_does_is_amended():

@@ -68,7 +68,7 @@ def test_of_many_edits_the_latest_are_listed_and_all_are_told(results, line, tmp
 
 
 def test_an_edit_that_moved_controls_alone_says_so():
-    pair = row([2.0, 1.0, 3.0], [2.0, 1.0, 3.0]) | {"controls": "moved"}
+    pair = row([2.0, 1.0, 3.0], [2.0, 1.0, 3.0]) | {"controls": ["aaaa", "bbbb"]}
     assert "dice: REFUTED, and other numbers of its controls" in shown(edit(dice=pair))
 
 
