@@ -5,6 +5,7 @@ the networks it speaks about, measures every seed and control, and judges.
 """
 
 from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
 
 from energylens.harness import (
     AtLeast,
@@ -28,10 +29,22 @@ from energylens.harness import (
     gate,
 )
 
+if TYPE_CHECKING:
+    from energylens.notebook import check
+
 __version__ = version("energylens")
 
 __all__ = [
     "AtLeast", "AtMost", "Ceiling", "Equivalent", "Figure", "FisherZ", "Gate", "GeometricMean", "HitRate", "Mean",
     "Measurement", "Null", "Pairs", "Question", "Unavailable", "UndecidableClaimWarning", "Within",
-    "claim", "gate",
+    "check", "claim", "gate",
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """`check` is imported on first use: who declares claims needs no run."""
+    if name == "check":
+        from energylens.notebook import check
+
+        return check
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

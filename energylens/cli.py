@@ -6,13 +6,19 @@ import os
 import select
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from energylens.errors import EnergylensError
-from energylens.trust.record import SECTIONS, TRUST_FILE
+from energylens.harness.trust_file import TRUST_FILE
+from energylens.trust.record import SECTIONS
+
+if TYPE_CHECKING:
+    from energylens.harness.claim import Claim
+    from energylens.run.session import Session
 
 DESCRIPTION = """\
 Executable claims for mechanistic interpretability.
@@ -242,8 +248,8 @@ def _list(options: argparse.Namespace) -> int:
 
 def _list_amended(options: argparse.Namespace) -> int:
     from energylens.harness.amendments import add_amendments
-    from energylens.plugin.edits import edits
     from energylens.report.amended import amendments_text
+    from energylens.run.measured_code.edits import edits
 
     started, width = time.monotonic(), len("looked through 1000 of 1000 commits")
 
@@ -260,16 +266,18 @@ def _list_amended(options: argparse.Namespace) -> int:
 
 
 def _build(options: argparse.Namespace) -> int:
-    from energylens.plugin.prebuild import build_missing
+    from energylens.run.needs import build_missing
 
-    declared = [
-        d for d in _catalogue(options.claims) if d.claim.tier == options.tier and options.claim in d.claim.id
-    ]
-    lab, recipes = _needed(options, declared)
-    failed = [(recipe, error) for recipe, error in build_missing(recipes, lab.store, options.jobs) if error]
+    with _session(options) as session:
+        claims = [each.claim for each in session.declared.values()]
+        chosen = [claim for claim in claims if claim.tier == options.tier and options.claim in claim.id]
+        recipes, url = _needed(session, chosen), session.store.url
+        failed = [
+            (recipe, error) for recipe, error in build_missing(recipes, session.store, options.jobs) if error
+        ]
     for recipe, error in failed:
         print(f"energylens: {recipe.label()} was not built: {error}", file=sys.stderr)
-    print(f"{len(recipes) - len(failed)} of {len(recipes)} artifacts are in {lab.store.url}")
+    print(f"{len(recipes) - len(failed)} of {len(recipes)} artifacts are in {url}")
     return 1 if failed else 0
 
 
@@ -279,8 +287,8 @@ def _report(options: argparse.Namespace) -> int:
     from energylens.harness.amendments import AMENDMENTS, read_amendments
     from energylens.harness.history import HISTORY, read_history
     from energylens.harness.results import read_results
+    from energylens.harness.trust_file import read_sections
     from energylens.report import write_report
-    from energylens.trust.record import read_sections
 
     folder = options.to or options.results.parent
     beside = options.results.parent
@@ -402,9 +410,10 @@ def _store_verify(options: argparse.Namespace) -> int:
 def _store_gc(options: argparse.Namespace) -> int:
     from energylens.store import key_of
 
-    lab, recipes = _needed(options, list(_catalogue(options.claims)))
+    with _session(options) as session:
+        recipes = _needed(session, [each.claim for each in session.declared.values()])
     wanted = {key_of(needed) for recipe in recipes for needed in (recipe, *recipe.inputs())}
-    removed = lab.store.gc(wanted)
+    removed = session.store.gc(wanted)
     print(f"removed {len(removed)} folders, {sum(each.bytes for each in removed) / 2**20:.1f} MiB")
     return 0
 
@@ -424,32 +433,29 @@ def _open(options: argparse.Namespace) -> Any:
     return Store(options.store)
 
 
-def _needed(options: argparse.Namespace, declared: Sequence[Any]) -> tuple[Any, list[Any]]:
-    """A lab on the chosen store, and the recipes that these claims need."""
-    from energylens.errors import InputError
+@contextmanager
+def _session(options: argparse.Namespace) -> Iterator["Session"]:
+    """A run of the claims in --claims on the store of --store, for the time of a command."""
+    from dataclasses import replace
+    from tempfile import TemporaryDirectory
+
+    from energylens.plugin.project import project_of
+    from energylens.run.session import Session
+
+    known = {declared.claim.id: declared for declared in _catalogue(options.claims)}
+    project, asked, root = project_of(options.claims)
+    asked = replace(asked, claims_folder=options.claims.resolve(), store=options.store)
+    with TemporaryDirectory() as folder:
+        yield Session(asked, root, Path(folder), project, known)
+
+
+def _needed(session: "Session", claims: Iterable["Claim"]) -> list[Any]:
+    """The recipes that these claims need, at all their seeds."""
     from energylens.harness.cases import cases_of
-    from energylens.harness.catalogue import load_claims
-    from energylens.lab import Lab
-    from energylens.plugin.prebuild import plan
+    from energylens.run.needs import recipes_needed
 
-    everything = load_claims(options.claims)
-    lab = Lab(_open(options))
-    cases = [
-        case for d in declared for case in cases_of(d.claim, {m: d.claim.seeds_of(m) for m in d.claim.models})
-    ]
-
-    def resolve(gate: str, claim: Any) -> Any:
-        if gate not in everything:
-            raise InputError(
-                f"claim {claim.id!r} has the gate {gate!r}, which no file in {options.claims} declares: name a folder "
-                "that holds both with --claims, and choose claims with -k"
-            )
-        return everything[gate]
-
-    recipes = plan(
-        lab, cases, lambda claim: {model: claim.seeds_of(model) for model in claim.models}, resolve
-    )
-    return lab, list(recipes)
+    cases = [case for claim in claims for case in cases_of(claim, session.seeds_by_model(claim))]
+    return list(recipes_needed(session, cases))
 
 
 if __name__ == "__main__":

@@ -4,12 +4,10 @@ Hooks only; what they do is in `energylens.plugin`.
 """
 
 import shutil
-import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,52 +17,35 @@ from energylens.errors import DeclarationError, EnergylensError, InputError
 from energylens.harness.cases import Case
 from energylens.harness.catalogue import Declared
 from energylens.harness.claim import TIERS, Claim, claim_of
-from energylens.harness.ledger import compare
 from energylens.harness.measurement import Unavailable
 from energylens.harness.one_network import word_of
 from energylens.harness.plain import plain
-from energylens.plugin import hookspecs
-from energylens.plugin.labs import lab_of, one_torch_thread, zoo_lab
-from energylens.plugin.measure import Measurer
+from energylens.plugin import hookspecs, zoo_hooks
+from energylens.plugin.items import calling, case_of, note_code, prebuild, selected
 from energylens.plugin.options import add_options, read_options
 from energylens.plugin.outcome import MEASURED, Outcome, attach, status_of
-from energylens.plugin.session import ClaimSession, case_of
+from energylens.plugin.project import SESSION, HookedProject
 from energylens.plugin.undecidable import warn_undecidable
 from energylens.plugin.workers import scheduler, selected_by
+from energylens.run.measure import Measurer, record
+from energylens.run.session import Session
 
 if TYPE_CHECKING:
-    from energylens.store import Store
+    pass
 
-SESSION = pytest.StashKey[ClaimSession]()
 STARTED = pytest.StashKey[float]()
 OUTCOME = pytest.StashKey[dict[str, Any]]()
 BUILT = pytest.StashKey[bool]()
+FINISHED = pytest.StashKey["Finished"]()
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     pluginmanager.add_hookspecs(hookspecs)
+    pluginmanager.register(zoo_hooks, zoo_hooks.__name__)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     add_options(parser)
-
-
-def pytest_energylens_models() -> Mapping[str, str]:
-    from energylens.lab import MODEL_TASKS
-
-    return MODEL_TASKS
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_energylens_lab(config: pytest.Config, store: "Store") -> Any:
-    return zoo_lab(config.stash[SESSION], store)
-
-
-def pytest_energylens_data() -> Mapping[str, Callable[[], str]]:
-    from energylens.models.documents import python_fingerprint
-    from energylens.models.tasks import Text
-
-    return {Text.name: python_fingerprint}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -74,7 +55,8 @@ def pytest_configure(config: pytest.Config) -> None:
     fresh = Path(tempfile.gettempdir(), f"energylens-run-{uuid.uuid4().hex}")
     config.stash[STARTED] = time.time()
     run_path = Path(worker["energylens_run"]) if worker else fresh
-    claims = config.stash[SESSION] = ClaimSession(config, read_options(config), run_path)
+    project = HookedProject(config)
+    claims = config.stash[SESSION] = Session(read_options(config), config.rootpath, run_path, project)
     try:
         claims.own_checkpoints  # noqa: B018 - read now, so that a bad checkpoint is said once
     except InputError as error:
@@ -147,7 +129,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if not hasattr(session.config, "workerinput") and session.config.stash[SESSION].declared:
         _check_declarations(session.config)
         claims = session.config.stash[SESSION]
-        warn_undecidable(session.config, claims, claims.selected(session.items))
+        warn_undecidable(session.config, claims, selected(session.items))
 
 
 def _check_declarations(config: pytest.Config) -> None:
@@ -174,7 +156,7 @@ def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
         wanted = list(selected_by(config.stash[SESSION], ids))
         if wanted:
             warn_undecidable(config, config.stash[SESSION], wanted)
-            _prebuild(config, wanted)
+            prebuild(config, config.stash[SESSION], wanted)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -182,17 +164,11 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     """Note which code the selected cases will run, and build what they need, with progress bars."""
     config = session.config
     claims = config.stash[SESSION]
-    wanted = list(claims.selected(session.items))
+    wanted = selected(session.items)
     if wanted and not config.option.collectonly and not session.testsfailed:
-        claims.witness.code(session.items, claims)
+        note_code(session.items, claims, ours=__name__)
         if "workerinput" not in vars(config):
-            _prebuild(config, wanted)
-
-
-def _prebuild(config: pytest.Config, wanted: list[Case]) -> None:
-    from energylens.plugin.prebuild import prebuild
-
-    prebuild(config, config.stash[SESSION], wanted)
+            prebuild(config, config.stash[SESSION], wanted)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -201,7 +177,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     if case is None:
         return None
     session = pyfuncitem.config.stash[SESSION]
-    measurer = Measurer(session, pyfuncitem._request)
+    measurer = Measurer(session, pyfuncitem._request.getfixturevalue, calling)
     if case.seed is None:
         _judge(pyfuncitem, session, measurer, case)
     else:
@@ -217,13 +193,9 @@ def _measure(item: pytest.Function, measurer: Measurer, case: Case) -> None:
     item.stash[OUTCOME] = {"word": MEASURED}
 
 
-def _judge(item: pytest.Function, session: ClaimSession, measurer: Measurer, case: Case) -> None:
+def _judge(item: pytest.Function, session: Session, measurer: Measurer, case: Case) -> None:
     verdict = measurer.verdict(case, item.obj)
-    verdict = replace(verdict, artifacts=session.artifacts_behind(case), machine=session.machine)
-    described = session.described(case.claim)
-    comparison = compare(plain(verdict), described, session.ledger.get(verdict.key), session.options.ledger)
-    session.run.record_verdict(verdict)
-    session.run.record_note("ledger", verdict.key, comparison)
+    comparison = record(session, verdict, case)
     item.stash[OUTCOME] = {
         "word": str(verdict.word), "told": word_of(plain(verdict)), "qualifiers": list(verdict.qualifiers),
         "status": str(comparison.status),
@@ -266,18 +238,22 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     claims = config.stash[SESSION]
     if hasattr(config, "workerinput") or config.option.collectonly or not claims.run_path.exists():
         return
-    from energylens.plugin.finish import finish
+    from energylens.run.finish import finish
 
-    finish(
-        config, claims, started=config.stash[STARTED], interrupted=exitstatus == pytest.ExitCode.INTERRUPTED
-    )
+    selection = {
+        "markers": config.option.markexpr, "keywords": config.option.keyword,
+        "paths": [str(argument) for argument in config.args],
+    }  # fmt: skip
+    found = finish(claims, selection, config.stash[STARTED], exitstatus == pytest.ExitCode.INTERRUPTED)
+    if found:
+        config.stash[FINISHED] = found
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if "energylens.plugin.finish" in sys.modules:
-        from energylens.plugin.finish import show
+    if FINISHED in config.stash:
+        from energylens.plugin.terminal import show
 
-        show(terminalreporter, config)
+        show(terminalreporter, config, config.stash[FINISHED])
 
 
 @pytest.fixture
@@ -309,6 +285,5 @@ def seed(claim_case: Case) -> int | None:
 def lab(pytestconfig: pytest.Config) -> Iterator[Any]:
     """What claims measure on; see the hook `pytest_energylens_lab`."""
     claims = pytestconfig.stash[SESSION]
-    found = lab_of(pytestconfig, claims)
-    with one_torch_thread(claims, found):
-        yield found
+    with claims.one_torch_thread():
+        yield claims.lab

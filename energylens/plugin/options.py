@@ -1,28 +1,11 @@
 """Command-line options and ini settings."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from energylens.harness.ledger import Mode
-
-PARTIAL_REPORTS = Path(".energylens", "last-run")
-"""Where a run that does not cover every declared claim leaves its report."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the user asked for."""
-
-    models: tuple[str, ...]
-    seeds: int | None
-    store: str | None
-    ledger: Mode
-    report_dir: Path | None
-    claims_folder: Path
-    ledger_path: Path
-    reports_folder: Path
+from energylens.run.options import PARTIAL_REPORTS, Options
 
 
 def add_options(parser: pytest.Parser) -> None:

@@ -6,10 +6,10 @@ import pytest
 
 from energylens.harness.cases import Case
 from energylens.harness.decidable import UndecidableClaimWarning, undecidable
-from energylens.plugin.session import ClaimSession
+from energylens.run.session import Session
 
 
-def warn_undecidable(config: pytest.Config, session: ClaimSession, selected: Iterable[Case]) -> None:
+def warn_undecidable(config: pytest.Config, session: Session, selected: Iterable[Case]) -> None:
     """Warn of every claim among the selected cases that its declared seeds can't decide.
 
     Nothing where other seeds were asked for: a quick look (--seeds) or the user's own checkpoints (--model).

@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 
 from energylens.harness.cases import Case, cases_of
-from energylens.plugin.session import ClaimSession
+from energylens.run.session import Session
 
 
-def selected_by(session: ClaimSession, ids: Collection[str]) -> Iterator[Case]:
+def selected_by(session: Session, ids: Collection[str]) -> Iterator[Case]:
     """The cases behind the node ids that a worker collected. All claims must be declared."""
     cases = _by_node_id(session)
     return (cases[node_id] for node_id in ids if node_id in cases)
 
 
-def scheduler(config: pytest.Config, log: Any, session: ClaimSession) -> Any:
+def scheduler(config: pytest.Config, log: Any, session: Session) -> Any:
     """For `-n N` on claims alone: a worker gets all measurements of a model and seed: what they share is computed once.
 
     Largest groups first, as xdist orders them; a verdict is a group of its own, and so comes when what it judges is
@@ -47,7 +47,7 @@ def scheduler(config: pytest.Config, log: Any, session: ClaimSession) -> Any:
     return ByNetwork(config, log)
 
 
-def _by_node_id(session: ClaimSession) -> dict[str, Case]:
+def _by_node_id(session: Session) -> dict[str, Case]:
     """Every case of every declared claim."""
     found = {}
     for declared in session.declared.values():

@@ -1,15 +1,14 @@
-"""Where claims are sabotaged: verdicts outside pytest by the plugin's own path, and things broken for a while."""
+"""Where claims are sabotaged: verdicts as pytest's runs reach them, and things broken for a while."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from fnmatch import fnmatchcase
 from inspect import getattr_static
 from pathlib import Path
 from pkgutil import resolve_name
 from tempfile import TemporaryDirectory
-from typing import Any, cast
-
-import pytest
+from typing import Any
+from unittest.mock import patch
 
 from energylens.errors import InputError, StoreError
 from energylens.harness.cases import Case
@@ -18,9 +17,10 @@ from energylens.harness.claim import Claim
 from energylens.harness.ledger import Mode
 from energylens.harness.verdict import Verdict
 from energylens.lab import Lab
-from energylens.plugin.measure import Measurer
-from energylens.plugin.options import Options
-from energylens.plugin.session import ClaimSession
+from energylens.run.measure import judged
+from energylens.run.options import Options
+from energylens.run.project import OneLab
+from energylens.run.session import Session
 from energylens.store import Artifact, Progress, Recipe, Store, no_progress
 
 MUST_FAIL = "must fail"
@@ -82,30 +82,19 @@ class Bench:
             yield Trial(self.declared, lab, Path(folder), seeds)
 
 
-class Trial(ClaimSession):
-    """A session that reports nothing: claims at their first `seeds` seeds, measured in `folder`."""
+class Trial:
+    """A run that reports nothing: claims at their first `seeds` seeds, measured in `folder`."""
 
     def __init__(self, declared: Mapping[str, Declared], lab: Any, folder: Path, seeds: int) -> None:
-        self.options = Options(
+        options = Options(
             models=(), seeds=seeds, store=None, ledger=Mode.IGNORE, report_dir=None,
             claims_folder=folder, ledger_path=folder, reports_folder=folder,
         )  # fmt: skip
-        self.root = self.run_path = folder
-        self.declared = dict(declared)
-        self._fixtures = {"lab": lab}
+        self._session = Session(options, folder, folder, OneLab(lab), declared)
 
     def verdict(self, case: Case) -> Verdict:
         """The verdict on a row; what it needs and is not in the folder yet is measured."""
-        measurer = Measurer(self, cast(pytest.FixtureRequest, self))
-        return measurer.verdict(case, self.declared[case.claim.id].body)
-
-    def getfixturevalue(self, name: str) -> Any:
-        """What a body asks for by the name of an argument."""
-        return self._fixtures[name]
-
-    def data_of(self, model: str) -> str:
-        """Nothing is recorded, so no fingerprint is asked for."""
-        return ""
+        return judged(self._session, case)
 
 
 class FoundOnly(Store):
@@ -122,17 +111,20 @@ class FoundOnly(Store):
 @contextmanager
 def breaking(breaks: Breaks, declared: Mapping[str, Declared]) -> Iterator[None]:
     """Inside, the named things are broken. Errors: InputError for a name that there is not."""
-    with pytest.MonkeyPatch.context() as patch:
+    with ExitStack() as undone:
         for name, broken in breaks.items():
             claim, _, helper = name.rpartition(":")
             owner, _, attribute = name.rpartition(".")
             try:
                 if claim:
                     beside = declared[claim].body.__globals__
-                    patch.setitem(beside, helper, broken(beside[helper]))
+                    real = beside[helper]
+                    undone.callback(beside.__setitem__, helper, real)
+                    beside[helper] = broken(real)
                 else:
                     where = resolve_name(owner)
-                    patch.setattr(where, attribute, broken(getattr_static(where, attribute)))
+                    instead = broken(getattr_static(where, attribute))
+                    undone.enter_context(patch.object(where, attribute, instead))
             except (KeyError, ValueError, ImportError, AttributeError) as error:
                 raise InputError(f"there is no {name!r} to be broken: {error}") from error
         yield

@@ -1,6 +1,5 @@
 """What the harness measured about itself, section by section, in one file that the report draws from."""
 
-import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from importlib import import_module
@@ -11,10 +10,7 @@ from typing import Any
 from energylens.errors import InputError
 from energylens.harness.plain import write_json
 from energylens.harness.provenance import provenance
-from energylens.harness.replications import REPLICATIONS, read_replications
-
-TRUST_FILE = "trust.json"
-"""Beside results.json, in the folder of reports."""
+from energylens.harness.trust_file import read_trust
 
 SECTIONS = {
     "calibration": "simulated claims with known truth: wrong verdicts, coverage, power",
@@ -56,34 +52,3 @@ def record_trust(
     }
     write_json(path, read_trust(path) | {name: section})
     return section
-
-
-def read_sections(folder: Path) -> dict[str, Any]:
-    """All that a folder of reports knows about trust: what was measured, and runs on other machines."""
-    lines = read_replications(folder / REPLICATIONS)
-    sections = read_trust(folder / TRUST_FILE)
-    if lines:
-        latest = max(lines, key=lambda line: str(line["at"]))
-        sections["replication"] = {
-            "numbers": {"lines": lines},
-            "started": latest["at"],
-            "seconds": 0.0,
-            "commit": latest["commit"],
-            "dirty": False,
-        }
-    return sections
-
-
-def read_trust(path: Path) -> dict[str, Any]:
-    """Sections by name; none where there is no such file yet. Errors: InputError for what is no trust file."""
-    if not path.exists():
-        return {}
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path} is no JSON: {error}") from None
-    if not isinstance(found, dict) or not all(
-        isinstance(each, dict) and "numbers" in each for each in found.values()
-    ):
-        raise InputError(f"{path} does not hold sections with numbers, got {str(found)[:80]!r}")
-    return found

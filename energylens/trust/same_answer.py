@@ -58,7 +58,7 @@ class Layout:
 
 def layouts(alone: Sequence[str] = ()) -> list[Layout]:
     """One process, two workers, two other orders, one of them in two workers; and selections that run by themselves."""
-    shuffled = ("-p", "energylens.trust.shuffled")
+    shuffled = ("-p", "energylens.plugin.shuffled")
     return [
         Layout("one process"),
         Layout("two workers", ("-n", "2")),

@@ -57,8 +57,8 @@ def test_the_command_prints_records_and_draws(tmp_path, capsys):
 
 @pytest.mark.parametrize("far", [[], ["x"]])
 def test_trust_shows_replications(tmp_path, far):
+    from energylens.harness.trust_file import read_sections
     from energylens.report.trust import trust_section
-    from energylens.trust.record import read_sections
 
     assert "replication" not in read_sections(tmp_path)
     from energylens.harness.replications import REPLICATIONS, record_replication

@@ -3,7 +3,8 @@ import json
 import pytest
 
 from energylens.errors import InputError
-from energylens.trust.record import measure_trust, read_trust, record_trust
+from energylens.harness.trust_file import read_trust
+from energylens.trust.record import measure_trust, record_trust
 
 
 def test_sections_are_kept_side_by_side_and_replaced(tmp_path):

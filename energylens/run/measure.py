@@ -2,29 +2,40 @@
 
 import inspect
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
-import pytest
-
+from energylens.errors import InputError
 from energylens.harness.cases import Case, gate_cases
 from energylens.harness.claim import Claim
 from energylens.harness.control import Gate
 from energylens.harness.figure import read_series
 from energylens.harness.judge import judge
+from energylens.harness.ledger import Comparison, compare
 from energylens.harness.measurement import Measurement, Unavailable
 from energylens.harness.one_network import told, unanswerable
 from energylens.harness.plain import plain
 from energylens.harness.verdict import GateResult, Unit, Verdict, Word
-from energylens.plugin.session import ClaimSession
+from energylens.run.session import Session
 
 
 class Measurer:
-    """Measures for one pytest item, whose fixtures it may use."""
+    """Measures for one run.
 
-    def __init__(self, session: ClaimSession, request: pytest.FixtureRequest) -> None:
+    fixture: what a body asks for by the name of an argument. calling: entered with a claim's id around every call of a
+    body; it turns what the body's own framework raises into `Unavailable` or an error.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        fixture: Callable[[str], Any],
+        calling: Callable[[str], AbstractContextManager[Any]] = nullcontext,
+    ) -> None:
         self.session = session
-        self.request = request
+        self.fixture = fixture
+        self.calling = calling
 
     def measure(self, case: Case, body: Callable[..., Any]) -> Measurement:
         """The measurement of one seed (or of a null at that seed), once per run."""
@@ -69,18 +80,14 @@ class Measurer:
         function = null.measure if null and null.measure else body
         given = {"model": case.model, "variant": case.variant, "seed": case.seed}
         names = [name for name in inspect.signature(function).parameters if name not in given]
-        fixtures = {name: self.request.getfixturevalue(name) for name in names}
+        fixtures = {name: self.fixture(name) for name in names}
         if null and null.swap:
-            fixtures["lab"] = self.request.getfixturevalue("lab").swapped(**null.swap)
+            fixtures["lab"] = self.fixture("lab").swapped(**null.swap)
         wanted = {
             name: value for name, value in given.items() if name in inspect.signature(function).parameters
         }
-        try:
+        with self.calling(case.claim.id):
             found = function(**wanted, **fixtures)
-        except pytest.skip.Exception as reason:
-            raise Unavailable(str(reason)) from None
-        except pytest.xfail.Exception as reason:
-            raise RuntimeError(f"claim {case.claim.id!r}: a claim can't xfail: {reason}") from None
         if not isinstance(found, Measurement):
             raise TypeError(
                 f"claim {case.claim.id!r}: {function.__name__} must return a Measurement, got {found!r}"
@@ -90,7 +97,7 @@ class Measurer:
         return found
 
     def _seeds(self, claim: Claim, model: str) -> tuple[int, ...]:
-        """The session's seeds for this model; a gate's own model (`on`) keeps the declared ones."""
+        """The run's seeds for this model; a gate's own model (`on`) keeps the declared ones."""
         by_model = self.session.seeds_by_model(claim)
         return by_model.get(model, claim.seeds_of(model)[: self.session.options.seeds])
 
@@ -116,3 +123,29 @@ class Measurer:
             gate.claim, gate.on or case.model, str(region), declared.claim.competence, values,
             failed=tuple(seed for seed in seeds if seed in failed), unnoticed=", ".join(sorted(unnoticed)),
         )  # fmt: skip
+
+
+def judged(session: Session, case: Case) -> Verdict:
+    """The verdict on a row where nothing but the lab is given to bodies; what was not measured yet is measured."""
+    measurer = Measurer(session, lambda name: only_lab(session, name))
+    return measurer.verdict(case, session.resolve(case.claim.id, asked_by=case.claim).body)
+
+
+def only_lab(session: Session, name: str) -> Any:
+    """What a body asks for by the name of an argument, without pytest. Errors: InputError for all but the lab."""
+    if name != "lab":
+        raise InputError(
+            f"a claim's body asks for {name!r}, received nothing of this name: without pytest there is the lab and no "
+            "other fixture; run such a claim with pytest"
+        )
+    return session.lab
+
+
+def record(session: Session, verdict: Verdict, case: Case) -> Comparison:
+    """Keep a verdict in the run's folder, with what it rests on and how it compares with the ledger."""
+    verdict = replace(verdict, artifacts=session.artifacts_behind(case), machine=session.machine)
+    described = session.described(case.claim)
+    comparison = compare(plain(verdict), described, session.ledger.get(verdict.key), session.options.ledger)
+    session.run.record_verdict(verdict)
+    session.run.record_note("ledger", verdict.key, comparison)
+    return comparison

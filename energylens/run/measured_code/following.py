@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-from energylens.plugin.definitions import Definition, SourceFile
-from energylens.plugin.references import Import
+from energylens.run.measured_code.definitions import Definition, SourceFile
+from energylens.run.measured_code.references import Import
 
 
 class Follower:

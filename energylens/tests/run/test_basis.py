@@ -15,9 +15,9 @@ from energylens.harness.causes import Kind, reached_from
 from energylens.harness.diff import Status, diff
 from energylens.harness.run import RunFolder
 from energylens.lab import Lab
-from energylens.plugin.basis import Witness, describe_artifact
-from energylens.plugin.sources import file_name, sources_of
-from energylens.plugin.witnessed import WitnessedStore
+from energylens.run.measured_code.sources import file_name, sources_of
+from energylens.run.store import WitnessedStore
+from energylens.run.witness import Witness, describe_artifact
 from energylens.store import Artifact, Store, code, key_of
 from energylens.tests.harness.helpers import declare
 from energylens.tests.plugin.projects import environment
@@ -348,7 +348,7 @@ def package(tmp_path, monkeypatch):
         (tmp_path / name).write_text(text)
         loaded = SimpleNamespace(__file__=str(tmp_path / name))
         monkeypatch.setitem(sys.modules, name.rpartition("/")[2].removesuffix(".py"), loaded)
-    monkeypatch.setattr("energylens.plugin.sources._parse", code._parse.__wrapped__)
+    monkeypatch.setattr("energylens.run.measured_code.sources._parse", code._parse.__wrapped__)
     return tmp_path
 
 
@@ -361,7 +361,7 @@ def test_sources_are_those_of_the_project_and_ours(package):
     }
     assert file_name("energylens.lab", package) == "energylens/lab.py"
     assert "energylens/metrics/fourier.py" not in sources_of(["energylens.harness.judge"], package)
-    assert set(sources_of(["energylens.plugin.measure"], package)) == {"energylens/plugin/measure.py"}
+    assert set(sources_of(["energylens.run.measure"], package)) == {"energylens/run/measure.py"}
 
 
 @pytest.mark.parametrize(
@@ -385,7 +385,7 @@ def test_what_a_claim_declares_is_not_its_code(package, text, same):
 def test_hashing_a_claims_file_leaves_the_tree_that_keys_are_made_of(package):
     (package / "own_late.py").write_text("@claim('a')\ndef f():\n    return 1\n")
     tree = code._parse.__wrapped__(package / "own_late.py")
-    from energylens.plugin.sources import _undeclared
+    from energylens.run.measured_code.sources import _undeclared
 
     before = code._normalised(tree)
     assert code._normalised(_undeclared(tree)) != before

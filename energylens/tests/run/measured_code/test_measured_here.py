@@ -6,7 +6,7 @@ import pytest
 
 import energylens
 from energylens.errors import InputError
-from energylens.plugin.measured_code import MeasuredCode, reader
+from energylens.run.measured_code.measured import MeasuredCode, reader
 
 
 def test_a_file_that_cant_be_decoded_or_is_missing_is_named(tmp_path):

@@ -17,8 +17,8 @@ from energylens.harness.repository import Commit, Repository, first_with
 from energylens.harness.results import ERROR, parse_results
 from energylens.harness.revision import COMMITTED
 from energylens.harness.verdict import Word, row_key
-from energylens.plugin.definitions import SourceFile
-from energylens.plugin.measured_code import MeasuredCode
+from energylens.run.measured_code.definitions import SourceFile
+from energylens.run.measured_code.measured import MeasuredCode
 
 FULL = ("-full", "_full")
 """What `in_full` adds to a claim's id, and to the name of its body."""

@@ -1,29 +1,20 @@
-"""What a verdict rests on, for `energylens diff`: its artifacts by recipe, data and code, and the code that measured.
-
-While a run measures, a `Witness` notes which artifacts each case used and which code it ran; at its end `add_basis`
-joins the notes with the verdicts.
-"""
+"""The witness of a run: notes of which artifacts each case used, and of which code it ran."""
 
 import hashlib
-import inspect
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
-from energylens.harness.cases import Case, cases_behind
-from energylens.harness.causes import reached_from
-from energylens.harness.results import ERROR
+from energylens.harness.cases import Case
+from energylens.harness.claim import Claim
 from energylens.harness.run import RunFolder
-from energylens.harness.verdict import Word
 
 if TYPE_CHECKING:
-    from energylens.plugin.session import ClaimSession
+    from energylens.run.session import Session
     from energylens.store import Recipe, Store
 
-JUDGES = ("energylens.harness.judge", "energylens.plugin.measure")
+JUDGES = ("energylens.harness.judge", "energylens.run.measure")
 """Modules that judge, whatever is measured."""
 
 SHORT = 16
@@ -31,8 +22,6 @@ SHORT = 16
 
 _FROM_OUTSIDE = ("fingerprint", "weights_sha256", "config_sha256")
 """Fields of recipes that tell what was read from outside: text, checkpoints."""
-
-_HOOKS = "energylens.pytest_plugin"
 
 
 class Witness:
@@ -50,7 +39,7 @@ class Witness:
         """What is told to `artifact` meanwhile was used by this case."""
         self._used = set()
         yield
-        self.run.record_note("used", _name(case), sorted(self._used))
+        self.run.record_note("used", name_of(case), sorted(self._used))
 
     def artifact(self, recipe: "Recipe", store: "Store") -> None:
         """The case that is measured used this artifact, which is in the store."""
@@ -67,14 +56,14 @@ class Witness:
 
     def artifacts_behind(self, cases: Iterable[Case]) -> str:
         """Digest of the bits of every artifact, inputs included, that these measured cases used; empty for none."""
-        waiting = {key for case in cases for key in self.run.note("used", _name(case)) or ()}
+        waiting = {key for case in cases for key in self.run.note("used", name_of(case)) or ()}
         reached: dict[str, str] = {}
         while waiting:
             key = waiting.pop()
             if key not in reached:
                 reached[key], inputs = self._bits_of(key)
                 waiting |= set(inputs)
-        return _digest(reached.values()) if reached else ""
+        return digest_of(reached.values()) if reached else ""
 
     def _bits_of(self, key: str) -> tuple[str, tuple[str, ...]]:
         if key not in self._bits:
@@ -82,21 +71,23 @@ class Witness:
             self._bits[key] = described["payload"], tuple(described["inputs"])
         return self._bits[key]
 
-    def code(self, items: Iterable[pytest.Item], session: "ClaimSession") -> None:
-        """Which code the cases among these items will run, claim by claim."""
-        from energylens.plugin.session import case_of
-        from energylens.plugin.sources import file_name, sources_of
+    def code(self, modules: Mapping[str, Iterable[str]]) -> None:
+        """Which code the cases will run: by claim, the modules of `bodies_of` and of what these ask for."""
+        from energylens.run.measured_code.sources import file_name, sources_of
 
-        by_claim: dict[str, set[str]] = {}
-        for item in items:
-            case = case_of(item)
-            if case and case.claim.id not in by_claim:
-                by_claim[case.claim.id] = {*JUDGES, *_modules(item, case, session)}
-        for claim, modules in by_claim.items():
-            names = {file_name(module, self.root) for module in modules}
+        every = {claim: {*JUDGES, *named} for claim, named in modules.items()}
+        for claim, named in every.items():
+            names = {file_name(module, self.root) for module in named}
             self.run.record_note("code", claim, sorted(names - {""}))
-        for name, source in sources_of(sorted(set().union(*by_claim.values())), self.root).items():
+        for name, source in sources_of(sorted(set().union(*every.values())), self.root).items():
             self.run.record_note("source", name, source)
+
+
+def bodies_of(claim: Claim, session: "Session") -> list[Callable[..., Any]]:
+    """The functions that a verdict runs: the claim's body, those of its gates and of its controls."""
+    gates = [session.resolve(gate.claim, asked_by=claim).body for gate in claim.gates]
+    measures = [each.measure for each in claim.controls if each.measure]
+    return [session.resolve(claim.id, asked_by=claim).body, *gates, *measures]
 
 
 def describe_artifact(recipe: "Recipe", store: "Store") -> dict[str, Any]:
@@ -116,58 +107,11 @@ def describe_artifact(recipe: "Recipe", store: "Store") -> dict[str, Any]:
         "kind": recipe.kind,
         "recipe": {name: value for name, value in fields.items() if name not in data},
         "data": data,
-        "code": _digest(codes),
+        "code": digest_of(codes),
         "inputs": [key_of(each) for each in recipe.inputs()],
         "payload": manifest.sha256[:SHORT] if manifest else "",
         "built_with": dict(manifest.environment) if manifest else {},
     }
-
-
-def add_basis(results: dict[str, Any], session: "ClaimSession") -> None:
-    """Give every verdict its `basis`: keys of its artifacts, inputs included, and the files it starts from.
-
-    What the keys and files mean stands once, in the `basis` of the whole run.
-    """
-    run = session.run
-    used, roots, sources = run.notes("used"), run.notes("code"), dict(sorted(run.notes("source").items()))
-    artifacts = {
-        key[:SHORT]: each | {"inputs": [other[:SHORT] for other in each["inputs"]]}
-        for key, each in sorted(run.notes("artifact").items())
-    }
-    inputs = {key: each["inputs"] for key, each in artifacts.items()}
-    imports = {name: source["imports"] for name, source in sources.items()}
-    results["basis"] = {"artifacts": artifacts, "sources": sources}
-    for verdict in results["verdicts"]:
-        if verdict["word"] in (Word.NOT_RUN, ERROR):
-            continue
-        claim = session.declared[verdict["claim"]].claim
-        case = Case(claim, verdict["model"], verdict["variant"], None)
-        behind = cases_behind(case, session.seeds_by_model, session.resolve)
-        keys = {key[:SHORT] for each in behind for key in used.get(_name(each), [])}
-        files = roots.get(claim.id, [])
-        hashes = {sources[name]["hash"] for name in reached_from(files, imports)}
-        verdict["basis"] = {
-            "artifacts": sorted(reached_from(keys, inputs)), "sources": files, "code": _digest(hashes),
-        }  # fmt: skip
-
-
-def _modules(item: pytest.Item, case: Case, session: "ClaimSession") -> Iterator[str]:
-    """Modules of the bodies that a verdict runs, and of the fixtures that they ask for."""
-    claim = case.claim
-    gates = [session.resolve(gate.claim, asked_by=claim).body for gate in claim.gates]
-    functions = [item.obj, *gates, *(each.measure for each in claim.controls if each.measure)]  # type: ignore[attr-defined]
-    yield from (function.__module__ for function in functions)
-    asked = {name for function in functions for name in inspect.signature(function).parameters}
-    for name in sorted(asked | set(item.fixturenames)):  # type: ignore[attr-defined]
-        for fixture in item.session._fixturemanager.getfixturedefs(name, item) or ():
-            module = fixture.func.__module__
-            yield from [module] if module != _HOOKS else _labs(item.config) if name == "lab" else ()
-
-
-def _labs(config: pytest.Config) -> Iterator[str]:
-    """Modules that answer `pytest_energylens_lab`; where no project does, the lab of the zoo."""
-    answers = {impl.function.__module__ for impl in config.hook.pytest_energylens_lab.get_hookimpls()}
-    yield from sorted(answers - {_HOOKS}) or ["energylens.lab"]
 
 
 def _flat(value: Any, name: str, codes: set[str]) -> Iterator[tuple[str, Any]]:
@@ -193,9 +137,11 @@ def _flat(value: Any, name: str, codes: set[str]) -> Iterator[tuple[str, Any]]:
         yield name, ", ".join(map(str, value)) if isinstance(value, list) else value
 
 
-def _digest(hashes: Iterable[str]) -> str:
+def digest_of(hashes: Iterable[str]) -> str:
+    """First digits of the sha256 over hashes, in whatever order."""
     return hashlib.sha256("".join(sorted(hashes)).encode()).hexdigest()[:SHORT]
 
 
-def _name(case: Case) -> str:
+def name_of(case: Case) -> str:
+    """Name of a case's notes."""
     return f"{case.row}/{case.null}/{case.seed}"

@@ -3,8 +3,8 @@
 import pytest
 
 from energylens.errors import InputError
-from energylens.plugin.measured_code import MeasuredCode
-from energylens.tests.plugin.measured import FILES
+from energylens.run.measured_code.measured import MeasuredCode
+from energylens.tests.run.measured_code.files import FILES
 
 
 def measure(files, function="test_a", path="claims/test_a.py"):

@@ -20,8 +20,8 @@ from pathlib import Path, PurePosixPath
 from posixpath import normpath
 
 from energylens.errors import InputError
-from energylens.plugin.definitions import Definition, SourceFile
-from energylens.plugin.following import Follower
+from energylens.run.measured_code.definitions import Definition, SourceFile
+from energylens.run.measured_code.following import Follower
 
 Reader = Callable[[str], str | None]
 """Text of a file by its path from the root of a tree; None where there is none."""
@@ -41,6 +41,7 @@ _NOT_READ = (
     "plugin",
     "pytest_plugin",
     "report",
+    "run",
     "stats",
     "store",
     "tests",

@@ -15,7 +15,14 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from energylens.errors import InputError
-from energylens.plugin.references import FUNCTIONS, Import, References, imports_in, is_scope, undeclared
+from energylens.run.measured_code.references import (
+    FUNCTIONS,
+    Import,
+    References,
+    imports_in,
+    is_scope,
+    undeclared,
+)
 from energylens.store.code import _normalised
 
 

@@ -1,13 +1,13 @@
-"""One pytest session's claims: what is declared, on which models and seeds, and the run that measures them."""
+"""The claims of one run: what is declared, on which models and seeds, and the folder that keeps what is measured."""
 
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
-import pytest
-
-import energylens
 from energylens.errors import DeclarationError, InputError
 from energylens.harness.amendments import AMENDMENTS, read_amendments
 from energylens.harness.cases import Case, cases_behind, cases_of
@@ -21,30 +21,46 @@ from energylens.harness.question import check_answers, questions_beside
 from energylens.harness.results import describe_claim
 from energylens.harness.run import RunFolder
 from energylens.harness.verdict import Unit
-from energylens.plugin.basis import Witness
-from energylens.plugin.measured_code import MeasuredCode, reader
-from energylens.plugin.options import Options
+from energylens.run.measured_code.measured import MeasuredCode, reader
+from energylens.run.measured_code.sources import PACKAGE
+from energylens.run.options import Options
+from energylens.run.project import Project
+from energylens.run.witness import Witness
+
+if TYPE_CHECKING:
+    from energylens.store import Store
 
 
-class ClaimSession:
-    """Declared claims and the run folder. Created once per pytest process; workers share the folder."""
+class Session:
+    """Declared claims and the run folder. One per process; processes of one run share the folder.
 
-    def __init__(self, config: pytest.Config, options: Options, run_path: Path) -> None:
+    root: of the project; what results tell of files is told from there. known: claims that may be gates or be asked
+    for, and that results need not tell of.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        root: Path,
+        run_path: Path,
+        project: Project,
+        known: Mapping[str, Declared] = MappingProxyType({}),
+    ) -> None:
         self.options = options
-        self.root = config.rootpath
+        self.root = root
         self.run_path = run_path
-        self.declared: dict[str, Declared] = {}
-        self._hook = config.hook
+        self.project = project
+        self.declared = dict(known)
 
     @cached_property
     def tasks(self) -> dict[str, str]:
-        """Every model that claims may name, with its task. Asked for on first use: a session may have no claims."""
-        return {name: task for known in self._hook.pytest_energylens_models() for name, task in known.items()}
+        """Every model that claims may name, with its task. Asked for on first use: a run may have no claims."""
+        return dict(self.project.models())
 
     @cached_property
     def data(self) -> dict[str, Callable[[], str]]:
         """By task, what tells the fingerprint of the data that its models are trained on."""
-        return {task: tell for known in self._hook.pytest_energylens_data() for task, tell in known.items()}
+        return dict(self.project.data())
 
     def data_of(self, model: str) -> str:
         """Fingerprint of what a model of the zoo is trained on; empty where its task makes its own inputs."""
@@ -53,7 +69,7 @@ class ClaimSession:
 
     @cached_property
     def run(self) -> RunFolder:
-        """Made on first use, so that a session without claims leaves no trace."""
+        """Made on first use, so that a run without claims leaves no trace."""
         return RunFolder(self.run_path)
 
     @cached_property
@@ -103,7 +119,7 @@ class ClaimSession:
         return Unit.ALL_INPUTS if self.samples[model] == 1 else Unit.SAMPLE
 
     def declare(self, new: Declared) -> list[Case]:
-        """Register a claim and return its cases. Raises DeclarationError for what only the session can see."""
+        """Register a claim and return its cases. Raises DeclarationError for what only the run can see."""
         add_declared(self.declared, new)
         unknown = [model for model in new.claim.models if model not in self.tasks]
         if unknown:
@@ -130,14 +146,18 @@ class ClaimSession:
             self.run.record_note("row", case.row, row)
 
     def described(self, claim: Claim) -> dict[str, Any]:
-        """What results.json and the ledger tell of a claim, the hash of the code that measures it included."""
+        """What results.json and the ledger tell of a claim, the hash of the code that measures it included.
+
+        A claim that was typed into a notebook has no file, and so no such hash.
+        """
         file = Path(claim.where.rpartition(":")[0])
         path = file.relative_to(self.root) if file.is_relative_to(self.root) else file
-        return describe_claim(claim, self.root, self._code.measure(path.as_posix(), claim.function))
+        measure = self._code.measure(path.as_posix(), claim.function) if file.is_file() else ""
+        return describe_claim(claim, self.root, measure)
 
     @cached_property
     def _code(self) -> MeasuredCode:
-        return MeasuredCode(reader(self.root, Path(energylens.__path__[0])))
+        return MeasuredCode(reader(self.root, PACKAGE))
 
     @cached_property
     def witness(self) -> Witness:
@@ -155,14 +175,26 @@ class ClaimSession:
         """Digest of the bits that the verdict of this case rests on."""
         return self.witness.artifacts_behind(cases_behind(case, self.seeds_by_model, self.resolve))
 
+    @cached_property
+    def store(self) -> "Store":
+        """The store that was asked for."""
+        from energylens.store import Store
+
+        return Store(self.options.store)
+
+    @cached_property
+    def lab(self) -> Any:
+        """What claims measure on. Its store tells what is taken out."""
+        from energylens.run.store import WitnessedStore
+
+        return self.project.lab(self, WitnessedStore(self.store.url, self.note_artifact))
+
     def note_artifact(self, recipe: Any) -> None:
         """Tell results.json which artifact a measurement used."""
-        from energylens.plugin.labs import store_of
-
-        self.witness.artifact(recipe, store_of(self))
+        self.witness.artifact(recipe, self.store)
 
     def seeds_by_model(self, claim: Claim) -> dict[str, tuple[int, ...]]:
-        """The models this session checks a claim on, with their seeds in order.
+        """The models that this run checks a claim on, with their seeds in order.
 
         With --model only the user's checkpoints are checked: by every claim that speaks of their task. Several of a
         name are the seeds; of one, they are samples of its data, and none where the claim compares networks.
@@ -184,12 +216,13 @@ class ClaimSession:
             self.declare_rest()
         if claim_id not in self.declared:
             raise DeclarationError(
-                f"claim {asked_by.id!r} in {asked_by.where}: its gate {claim_id!r} is not declared anywhere"
+                f"claim {asked_by.id!r} in {asked_by.where}: its gate {claim_id!r} is not declared anywhere "
+                f"in {self.options.claims_folder}: declare it there, or name a folder that holds both"
             )
         return self.declared[claim_id]
 
     def declare_rest(self) -> None:
-        """Register claims of files that this session did not collect: they count, and may be gates."""
+        """Register claims of files that were not collected: they count, and may be gates."""
         collected = {Path(found.claim.where.rpartition(":")[0]) for found in self.declared.values()}
         if self.options.claims_folder.is_dir():
             for found in load_claims(self.options.claims_folder, skip=collected).values():
@@ -209,16 +242,20 @@ class ClaimSession:
             for declared in self.declared.values():
                 check_answers(questions_beside(declared.body), self.declared)
 
-    def selected(self, items: list[pytest.Item]) -> Iterator[Case]:
-        """The cases among the items that will run."""
-        for item in items:
-            case = case_of(item)
-            if case:
-                yield case
+    @contextmanager
+    def one_torch_thread(self) -> Iterator[None]:
+        """Inside, measurements have the same bits in one process and in two. What uses no torch does not import it."""
+        from energylens.lab import Lab
 
+        if not isinstance(self.lab, Lab) and "torch" not in sys.modules:
+            yield
+            return
+        import torch
 
-def case_of(item: pytest.Item) -> Case | None:
-    """The claim case behind a pytest item, if it is one."""
-    callspec = getattr(item, "callspec", None)
-    case = callspec.params.get("claim_case") if callspec else None
-    return case if isinstance(case, Case) else None
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)
+        self.run.record_note("environment", "torch_threads", torch.get_num_threads())
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)

@@ -12,11 +12,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import energylens
 from energylens.store.code import _imported, _is_infrastructure, _normalised, _parse, _source_file
 
-_NOT_FOLLOWED = "energylens.plugin."
-"""The plugin decides which seeds and gates are judged; what it imports beyond that writes files and reports."""
+PACKAGE = Path(__file__).resolve().parents[2]
+"""The folder of energylens."""
+
+_NOT_FOLLOWED = f"{__package__.rpartition('.')[0]}."
+"""A run decides which seeds and gates are judged; what it imports beyond that writes files and reports."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,8 @@ def file_name(module: str, root: Path) -> str:
     path = _source_file(module)
     if path is None:
         return ""
-    file, package = path.resolve(), Path(energylens.__path__[0]).resolve()
-    if file.is_relative_to(package):
-        return file.relative_to(package.parent).as_posix()
+    file = path.resolve()
+    if file.is_relative_to(PACKAGE):
+        return file.relative_to(PACKAGE.parent).as_posix()
     own = file.is_relative_to(root.resolve()) and "site-packages" not in file.parts
     return file.relative_to(root.resolve()).as_posix() if own else ""

@@ -5,10 +5,10 @@ from typing import Any
 
 from energylens.harness.amendments import AMENDMENTS, add_amendments, amendments_of
 from energylens.harness.ledger import Mode
-from energylens.plugin.session import ClaimSession
+from energylens.run.session import Session
 
 
-def record_amendments(results: Mapping[str, Any], session: ClaimSession) -> list[dict[str, Any]]:
+def record_amendments(results: Mapping[str, Any], session: Session) -> list[dict[str, Any]]:
     """All edits so far; with `--ledger=update` those are added whose rows this full run rewrites."""
     accepted = amendments_of(results, session.ledger) if session.options.ledger is Mode.UPDATE else []
     return add_amendments(session.options.reports_folder / AMENDMENTS, accepted)

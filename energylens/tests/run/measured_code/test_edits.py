@@ -10,7 +10,7 @@ from energylens.errors import InputError
 from energylens.harness.amendments import read_amendments
 from energylens.harness.ledger import write_ledger
 from energylens.harness.plain import write_json
-from energylens.plugin.edits import edits
+from energylens.run.measured_code.edits import edits
 from energylens.tests.harness.test_revision import git
 
 LEDGER = "claims/ledger.toml"

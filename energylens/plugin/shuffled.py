@@ -1,4 +1,4 @@
-"""A pytest plugin, for `-p energylens.trust.shuffled`: cases run in an order drawn with $ENERGYLENS_SHUFFLE."""
+"""A pytest plugin, for `-p energylens.plugin.shuffled`: cases run in an order drawn with $ENERGYLENS_SHUFFLE."""
 
 import os
 import random

@@ -1,0 +1,28 @@
+"""What energylens itself answers to its hooks: models, data and lab of the zoo."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from energylens.plugin.project import SESSION
+from energylens.run.project import Zoo
+
+if TYPE_CHECKING:
+    from energylens.store import Store
+
+
+def pytest_energylens_models() -> Mapping[str, str]:
+    """See the hook."""
+    return Zoo().models()
+
+
+def pytest_energylens_data() -> Mapping[str, Callable[[], str]]:
+    """See the hook."""
+    return Zoo().data()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_energylens_lab(config: pytest.Config, store: "Store") -> Any:
+    """See the hook."""
+    return Zoo().lab(config.stash[SESSION], store)

@@ -1,0 +1,99 @@
+"""The end of a run: results.json, report and ledger."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from energylens.harness.history import HISTORY, append_history, history_line
+from energylens.harness.ledger import Mode, updated, write_ledger
+from energylens.harness.provenance import provenance
+from energylens.harness.results import ERROR, assemble, write_results
+from energylens.harness.trust_file import read_sections
+from energylens.harness.verdict import Word
+from energylens.run.amendments import record_amendments
+from energylens.run.basis import add_basis
+from energylens.run.options import PARTIAL_REPORTS
+from energylens.run.session import Session
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a run wrote: results.json as it is in memory, and the folder that it is in."""
+
+    results: dict[str, Any]
+    folder: Path
+
+
+def finish(
+    session: Session, selection: Mapping[str, Any], started: float, interrupted: bool
+) -> Finished | None:
+    """Write what this run found; nothing where it found nothing. A run that was cut short keeps what it measured.
+
+    selection: how the user chose what to run, for results.json. started: seconds since the epoch.
+    """
+    if not session.run.has_results():
+        return None
+    results = results_of(session, selection, started, interrupted)
+    add_basis(results, session)
+    complete = is_complete(results)
+    folder = session.options.report_dir or (
+        session.options.reports_folder if complete else session.root / PARTIAL_REPORTS
+    )
+    results["complete"] = complete
+    write_results(folder / "results.json", results)
+    history = _history(results, folder, session)
+    if session.options.ledger is Mode.UPDATE:
+        rows = updated(session.ledger, results, complete, declared=session.run.notes("row"))
+        write_ledger(session.options.ledger_path, rows, _environment(results["provenance"]))
+    from energylens.report import write_report
+
+    write_report(
+        results, folder, history, read_sections(session.options.reports_folder) if history else {},
+        record_amendments(results, session) if history else [],
+    )  # fmt: skip
+    return Finished(results, folder)
+
+
+def results_of(
+    session: Session, selection: Mapping[str, Any], started: float, interrupted: bool
+) -> dict[str, Any]:
+    """What results.json tells of a run, but what verdicts rest on; see `finish`."""
+    return assemble(
+        session.run,
+        started=datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
+        seconds=round(time.time() - started, 1),
+        interrupted=interrupted,
+        selection={**selection, "seeds": session.options.seeds, "models": list(session.options.models)},
+        provenance=provenance(session.root)
+        | session.run.notes("environment")
+        | {"artifacts": {key: each["label"] for key, each in session.run.notes("artifact").items()}},
+    )
+
+
+def _history(results: Mapping[str, Any], folder: Path, session: Session) -> list[dict[str, Any]]:
+    """All full runs so far, where this one is full and goes into the project's reports: then it is recorded."""
+    if not results["complete"] or folder.resolve() != session.options.reports_folder.resolve():
+        return []
+    line = history_line(results)
+    append_history(folder / HISTORY, line)
+    return [*session.history, line]
+
+
+def is_complete(results: Mapping[str, Any]) -> bool:
+    """Whether every declared verdict of the `cpu` tier was reached with all its seeds, on the declared models."""
+    tier = {claim["id"]: claim["tier"] for claim in results["claims"]}
+    rows = [verdict for verdict in results["verdicts"] if tier[verdict["claim"]] == "cpu"]
+    reached = all(v["word"] not in (Word.NOT_RUN, ERROR) and not v["partial"] for v in rows)
+    return reached and not results["interrupted"] and not results["selection"]["models"]
+
+
+def _environment(found: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "python": found["python"],
+        "platform": found["platform"],
+        "cpu": found["cpu"],
+        **found["packages"],
+    }

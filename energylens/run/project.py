@@ -1,0 +1,76 @@
+"""What a project tells of itself: its models, their data, and what its claims measure on."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from energylens.run.session import Session
+    from energylens.store import Store
+
+
+class Project(Protocol):
+    """Answers the questions that a run has; the plugin asks the hooks of conftest.py, `Zoo` nobody."""
+
+    def models(self) -> Mapping[str, str]:
+        """Every model that claims may name, with its task."""
+
+    def data(self) -> Mapping[str, Callable[[], str]]:
+        """By task, what tells the fingerprint of the data that its models are trained on."""
+
+    def lab(self, session: "Session", store: "Store") -> Any:
+        """What claims measure on, given the run and where it finds or makes artifacts."""
+
+    def lab_modules(self) -> Sequence[str]:
+        """Names of the modules that tell what claims measure on."""
+
+
+class Zoo:
+    """The networks, SAEs and dictionaries that energylens brings, and the user's own checkpoints."""
+
+    def models(self) -> Mapping[str, str]:
+        """See `Project`."""
+        from energylens.lab import MODEL_TASKS
+
+        return MODEL_TASKS
+
+    def data(self) -> Mapping[str, Callable[[], str]]:
+        """See `Project`."""
+        from energylens.models.documents import python_fingerprint
+        from energylens.models.tasks import Text
+
+        return {Text.name: python_fingerprint}
+
+    def lab(self, session: "Session", store: "Store") -> Any:
+        """See `Project`."""
+        from energylens.lab import Lab
+
+        return Lab(store, session.own_checkpoints, session.note_artifact)
+
+    def lab_modules(self) -> Sequence[str]:
+        """See `Project`."""
+        from energylens.lab import Lab
+
+        return [Lab.__module__]
+
+
+class OneLab:
+    """A project that is known by what its claims measure on, and records nothing about data."""
+
+    def __init__(self, lab: Any) -> None:
+        self._lab = lab
+
+    def models(self) -> Mapping[str, str]:
+        """See `Project`."""
+        return {}
+
+    def data(self) -> Mapping[str, Callable[[], str]]:
+        """See `Project`."""
+        return {}
+
+    def lab(self, session: "Session", store: "Store") -> Any:
+        """See `Project`."""
+        return self._lab
+
+    def lab_modules(self) -> Sequence[str]:
+        """See `Project`."""
+        return [type(self._lab).__module__]
