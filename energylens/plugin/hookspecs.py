@@ -22,8 +22,8 @@ def pytest_energylens_models() -> Mapping[str, str]:  # type: ignore[empty-body]
 def pytest_energylens_lab(config: pytest.Config, store: "Store") -> Any:
     """What claims measure on: their argument `lab`, and that of `needs`, in place of the embedded zoo's.
 
-    `swapped(**inputs)` of it makes controls that swap an input work. Called once in every process that measures, and
-    once where artifacts are built ahead. store: where `store.get(recipe)` finds what a recipe made, or makes it.
+    `swapped(**inputs)` of it makes controls that swap an input work. Called once in every process that measures
+    or builds. store: where `store.get(recipe)` finds what a recipe made, or makes it.
     """
 
 

@@ -123,3 +123,23 @@ except InputError as error:
 """
     (found,) = told(project, script, "found")
     assert all(each in found for each in named), found
+
+
+def test_build_and_gc_serve_the_lab_that_a_project_brings(project, tmp_path):
+    """Eight seeds of two generators; a third has nothing to build."""
+
+    def told_by(*command):
+        done = subprocess.run(
+            [sys.executable, "-m", "energylens.cli", *command, "--store", str(tmp_path / "store")],
+            cwd=project,
+            env=environment(tmp_path / "unused"),
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "16 of 16 artifacts" in told_by("build")
+    assert "removed 0 folders" in told_by("store", "gc")
+    assert "16 artifacts" in told_by("store", "ls")
