@@ -99,8 +99,8 @@ class Claim:
         return tuple(self.regions)
 
 
-def hash_of(declaration: Mapping[str, str]) -> str:
-    """First 16 hex digits of the sha256 of a declaration as text."""
+def hash_of(declaration: Mapping[str, Any]) -> str:
+    """First 16 hex digits of the sha256 of a declaration, or of what else is in JSON types, as text."""
     return hashlib.sha256(json.dumps(declaration, sort_keys=True).encode()).hexdigest()[:16]
 
 

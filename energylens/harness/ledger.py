@@ -9,17 +9,15 @@ On other artifacts, or another machine, a run is a replication: another word *di
 standard errors, and is not red. An estimate beyond `replication.FAR` of them *does not replicate*, whatever the word.
 """
 
-import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from energylens.errors import InputError
-from energylens.harness.claim import MEASURE
+from energylens.harness.claim import MEASURE, hash_of
 from energylens.harness.plain import replace_file
 from energylens.harness.provenance import machine_of
 from energylens.harness.replication import FAR, Estimate, estimate_of, z_value
@@ -227,7 +225,7 @@ def controls_digest(verdict: Mapping[str, Any]) -> str:
         for kind, controls in (("null", nulls), ("ceiling", verdict.get("ceilings", ())))
         for each in controls
     }
-    return sha256(json.dumps(numbers, sort_keys=True).encode()).hexdigest()[:16] if numbers else ""
+    return hash_of(numbers) if numbers else ""
 
 
 def updated(

@@ -171,7 +171,7 @@ def _values(run: JSON, rows: Collection[str]) -> Iterator[tuple[tuple[str, str, 
     """Values that seeds gave, not those of controls, by row, part and seed."""
     for case in run.get("cases", ()):
         if not case["null"] and _key(case) in rows:
-            for part, value in (case["value"] or {}).items():
+            for part, value in (case.get("value") or {}).items():
                 yield (_key(case), part, case["seed"]), float(value)
 
 

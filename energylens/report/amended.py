@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from energylens.harness.ledger import CONTROLS
 from energylens.report.text import DASH, Md, clean, count, link, markdown, number, table
 from energylens.report.view import JSON
 
@@ -54,7 +55,7 @@ def _moves(line: JSON) -> Iterator[str]:
         if before is None or after is None:
             yield f"{place}: {_whole(before)} → {_whole(after)}"
             continue
-        if "controls" in row:
+        if CONTROLS in row:
             yield f"{place}: {after['verdict']}, and other numbers of its controls"
             continue
         same = before["verdict"] == after["verdict"]

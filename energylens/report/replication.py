@@ -84,8 +84,8 @@ def _r_of_seeds(line: JSON) -> str:
 
 def _sentences(line: JSON) -> Iterator[str]:
     verdicts, estimates = count(line["verdicts"], "verdict"), count(len(line["z"]), "estimate")
-    if not math.isnan(r := float(line.get("correlation", "nan"))):
-        yield f"values of the same seed correlate with r = {n(r)} (median over estimates)"
+    if (r := _r_of_seeds(line)) != DASH:
+        yield f"values of the same seed correlate with r = {r} (median over estimates)"
     yield (
         f"{line['same']} of {verdicts} have the same word; of {estimates} {100 * share_notable(line):.1f} % lie beyond "
         f"±{NOTABLE:g} standard errors ({100 * NORMAL_BEYOND:.1f} % of normal ones do), {len(line['not_replicated'])} "
