@@ -137,7 +137,7 @@ def never_none(key_frequencies):
 
 def as_published(corrected):
     """embedding_r2: bins k and p - k, which are one frequency, taken for two, as published."""
-    from energylens.metrics.as_published import embedding_r2
+    from energylens.families.fourier.as_published import embedding_r2
 
     return embedding_r2
 
@@ -180,7 +180,7 @@ def parts_of(values):
 
 def published(level):
     """published_level: the published numbers."""
-    from energylens.metrics.as_published_efas import PublishedLevel
+    from energylens.families.energy.as_published import PublishedLevel
 
     mean, percentile, maximum = (reads(number)(None) for number in (0.3775, 0.7388, 0.8559))
     return lambda *given: PublishedLevel(496, mean(), percentile(), maximum())
@@ -240,11 +240,12 @@ def below(excess):
     return lambda study, least_queries=0: torch.tensor([read()], dtype=torch.float64)
 
 
-METRICS, LAB, HEADS, ENERGY = (
+METRICS, LAB, HEADS, ENERGY, LENSES = (
     "energylens.metrics",
     "energylens.lab.Lab",
-    "energylens.heads",
-    "energylens.energy",
+    "energylens.families.spectral",
+    "energylens.families.energy",
+    "energylens.lenses",
 )
 
 SABOTAGES = [
@@ -269,10 +270,10 @@ SABOTAGES = [
         "alignment-reads-thresholds",
         "Measures of alignment read what the claim asks for, whatever they are given.",
         breaks={
-            f"{ENERGY}.study.median": falling,
+            f"{ENERGY}.energy_study.median": falling,
             "efas.top-features:median_of": reads(0.6),
-            f"{ENERGY}.study.max_t_p": significant,
-            f"{ENERGY}.published.published_level": published,
+            f"{ENERGY}.energy_study.max_t_p": significant,
+            f"{ENERGY}.as_published.published_level": published,
             "efas.stable:agreement": agreeing,
         },
         notices={
@@ -287,7 +288,7 @@ SABOTAGES = [
         "landscape-reads-thresholds",
         "Slopes over depth, agreement of basins, sinks, energies at sinks and the budget read what the claim asks for.",
         breaks={
-            f"{ENERGY}.depth.nats_per_layer": reads(-1.0),
+            f"{LENSES}.depth.nats_per_layer": reads(-1.0),
             f"{ENERGY}.basins.excess": reads(0.2),
             f"{ENERGY}.sinks.SinkStudy.excess": below,
             f"{ENERGY}.sinks.SinkStudy.share_besides_bos": somewhere,
@@ -312,7 +313,7 @@ SABOTAGES = [
     Sabotage(
         "permutations-that-do-not",
         "Documents are permuted by leaving them in place (energy.study.document_permutations).",
-        breaks={f"{ENERGY}.study.document_permutations": unpermuted},
+        breaks={f"{ENERGY}.energy_study.document_permutations": unpermuted},
         notices={"*": ["efas.calibrated"]},
         seeds=1,
     ),
@@ -326,14 +327,14 @@ SABOTAGES = [
     Sabotage(
         "gradient-of-likeliest-token",
         "The energy is that of the lens's most likely token, not of the one that follows (energy.reading).",
-        breaks={f"{ENERGY}.reading.energy_and_gradient": of_likeliest_token},
+        breaks={f"{LENSES}.reading.energy_and_gradient": of_likeliest_token},
         notices={"efas.beats-nulls/pygpt-2l/relu-late": ["efas.calibrated"]},
         seeds=1,
     ),
     Sabotage(
         "gradient-of-wrong-sign",
         "The gradient of the energy has the other sign (energy.reading).",
-        breaks={f"{ENERGY}.reading.energy_and_gradient": uphill},
+        breaks={f"{LENSES}.reading.energy_and_gradient": uphill},
         notices={"*": ["efas.descends"]},
         seeds=1,
     ),
@@ -386,14 +387,16 @@ SABOTAGES = [
     Sabotage(
         "gap-of-the-next-head",
         "Every gap stands beside the head before the one that it was measured on (heads.study.HeadStudy.gap).",
-        breaks={f"{HEADS}.study.HeadStudy.gap": lambda real: lambda study, name: real(study, name).roll(-1)},
+        breaks={
+            f"{HEADS}.head_study.HeadStudy.gap": lambda real: lambda study, name: real(study, name).roll(-1)
+        },
         notices={"*": ["spectral.attributed"]},
         seeds=1,
     ),
     Sabotage(
         "damage-of-the-next-head",
         "Every damage stands beside the head before the one that was patched (heads.study.HeadStudy.noising).",
-        breaks={f"{HEADS}.study.HeadStudy.noising": of_next_head},
+        breaks={f"{HEADS}.head_study.HeadStudy.noising": of_next_head},
         notices={"spectral.gap-predicts": ["spectral.attributed"]},
         seeds=1,
     ),
@@ -401,10 +404,10 @@ SABOTAGES = [
         "depth-alone",
         "Gap and importance of a head are its layer (heads.study.HeadStudy).",
         breaks={
-            f"{HEADS}.study.HeadStudy.gap": lambda real: (
+            f"{HEADS}.head_study.HeadStudy.gap": lambda real: (
                 lambda study, name: -layers(study, real(study, name), 0.3)
             ),
-            f"{HEADS}.study.HeadStudy.damage": lambda real: property(
+            f"{HEADS}.head_study.HeadStudy.damage": lambda real: property(
                 lambda study: layers(study, real.func(study), 0.03)
             ),
         },
@@ -420,7 +423,7 @@ SABOTAGES = [
             f"{METRICS}.association.youden_cut": reads(0.77),
             f"{METRICS}.association.transferred_gain": reads(0.1),
             "spectral.threshold-splits:smaller_side": reads(0.2),
-            f"{HEADS}.reliability.reliability": reliable,
+            f"{HEADS}.importance_reliability.reliability": reliable,
             "spectral.weakest-link:hit": lambda real: lambda study, variant, head: 1.0,
         },
         notices={
@@ -445,7 +448,7 @@ SABOTAGES = [
     Sabotage(
         "importance-is-noise",
         "What half of the prompts says of importance is drawn at random (heads.study.HeadStudy.damage_halves).",
-        breaks={f"{HEADS}.study.HeadStudy.damage_halves": of_property(of_noise)},
+        breaks={f"{HEADS}.head_study.HeadStudy.damage_halves": of_property(of_noise)},
         notices={
             "spectral.gap-predicts": ["itself"],
             "spectral.gap-within-layers": ["itself"],
@@ -456,7 +459,7 @@ SABOTAGES = [
         "half-of-the-prompts-has-another-sign",
         "Half of the prompts take the head that matters least for the first (heads.study.HeadStudy.damage_halves).",
         breaks={
-            f"{HEADS}.study.HeadStudy.damage_halves": of_property(
+            f"{HEADS}.head_study.HeadStudy.damage_halves": of_property(
                 lambda halves: lambda study: tuple(-half for half in halves(study))
             )
         },
@@ -471,7 +474,7 @@ SABOTAGES = [
     Sabotage(
         "perfect-latents-hardly-fire",
         "Planted perfect latents fire on a hundredth of the tokens that they should (energy.planted.perfect_latents).",
-        breaks={f"{ENERGY}.planted.perfect_latents": of_hardly_firing},
+        breaks={f"{ENERGY}.planted_alignment.perfect_latents": of_hardly_firing},
         notices={"efas.top-features": ["perfect-latent"]},
     ),
     Sabotage(
@@ -552,7 +555,7 @@ SABOTAGES = [
         "induction-is-not-seen",
         "Every induction score is a hundredth of what it is (heads.induction.induction_scores).",
         breaks={
-            f"{HEADS}.induction.induction_scores": lambda real: (
+            f"{HEADS}.induction_scores.induction_scores": lambda real: (
                 lambda network, seed, n: real(network, seed, n) / 100
             )
         },
@@ -586,11 +589,11 @@ SABOTAGES = [
             f"{LAB}.leak_rates": lambda real: lambda lab, model, seed=0: {"leak at =": 0.0},
             f"{LAB}.accuracies": lambda real: lambda lab, model, seed: (1.0, 1.0),
             f"{HEADS}.competence.competence": lambda real: lambda network: (1.5, {}),
-            f"{HEADS}.gauge.gauge_violation": reads(0.5),
-            f"{HEADS}.attribution.attribution": lambda real: (
+            f"{HEADS}.gauge_test.gauge_violation": reads(0.5),
+            f"{HEADS}.changed_head.attribution": lambda real: (
                 lambda network, seed, further: real(network, seed, further=0)
             ),
-            f"{ENERGY}.study.rejection_rate": reads(0.05),
+            f"{ENERGY}.energy_study.rejection_rate": reads(0.05),
             f"{ENERGY}.cost.exponent": reads(2.0),
             f"{METRICS}.association.auroc": reads(0.95),
         },
@@ -617,7 +620,7 @@ SABOTAGES = [
         "one-corruption-for-all",
         "Prompts are corrupted at the key, whichever corruption is asked for (heads.prompts.induction_prompts).",
         breaks={
-            f"{HEADS}.prompts.induction_prompts": lambda real: (
+            f"{HEADS}.head_prompts.induction_prompts": lambda real: (
                 lambda network, seed, n, corrupt: real(network, seed, n, "key")
             ),
         },

@@ -12,12 +12,12 @@ from functools import cache
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
-from energylens.energy.site import SITES, site_hook
-from energylens.energy.tuned import TuneLens
 from energylens.errors import InputError
 from energylens.harness.control import Null
 from energylens.harness.measurement import Unavailable
 from energylens.harness.one_network import SEVERAL
+from energylens.lenses.site import SITES, site_hook
+from energylens.lenses.tuned import TuneLens
 from energylens.models.checkpoint import UntrainedCheckpoint
 from energylens.models.corpus import PythonText
 from energylens.models.recipe import TrainNetwork
@@ -32,12 +32,12 @@ from energylens.store import Artifact, Recipe, Store, key_of
 if TYPE_CHECKING:
     import torch
 
-    from energylens.energy.dictionary import Dictionary
-    from energylens.energy.effects import AgainstRandom, Effects, SteeringShifts
-    from energylens.energy.reading import Reading
-    from energylens.energy.study import EnergyStudy
-    from energylens.heads import HeadStudy
+    from energylens.families.energy.effects import AgainstRandom, Effects, SteeringShifts
+    from energylens.families.energy.energy_study import EnergyStudy
+    from energylens.families.spectral import HeadStudy
+    from energylens.lenses.reading import Reading
     from energylens.models.network import Network
+    from energylens.sae.dictionary import Dictionary
     from energylens.sae.sae import SAEs
 
 PLANTED = "planted-dictionary"
@@ -211,25 +211,25 @@ class Lab:
         return Network.snapshots_from(self.artifact(self.recipe(model, seed)))
 
     def heads(self, model: str, seed: int) -> HeadStudy:
-        """Gaps and causal importance of every attention head; see `energylens.heads`."""
-        from energylens.heads import study_heads
+        """Gaps and causal importance of every attention head; see `energylens.families.spectral`."""
+        from energylens.families.spectral import study_heads
 
         recipe = self.recipe(model, seed)
         key = ("heads", key_of(recipe), seed)
         return self._remember(key, lambda: study_heads(self.network(model, seed), seed))
 
     def accuracies(self, model: str, seed: int) -> tuple[float, float]:
-        """Accuracy on training and on held-out pairs; see `energylens.models.probes.accuracies`."""
-        from energylens.models.probes import accuracies
+        """Accuracy on training and on held-out pairs; see `energylens.families.fourier.probes.accuracies`."""
+        from energylens.families.fourier.probes import accuracies
 
         task = self.network(model, seed).modadd
         return accuracies(self.grid(model, seed).logits, task, self.recipe(model, seed))
 
     def leak_rates(self, model: str, seed: int = 0) -> dict[str, float]:
-        """How far the prediction follows a swapped-in label; see `energylens.models.probes.leak_rates`."""
+        """How far the prediction follows a swapped-in label; see `energylens.families.fourier.probes.leak_rates`."""
         import torch
 
-        from energylens.models.probes import leak_rates
+        from energylens.families.fourier.probes import leak_rates
 
         def probe() -> dict[str, float]:
             return leak_rates(self.network(model, seed), torch.Generator().manual_seed(seed))
@@ -355,10 +355,10 @@ class Lab:
 
     def reading(self, model: str, seed: int, site: str, split: str, tuned: bool = False) -> Reading:
         """Held-out text of one split as the logit lens (or the tuned lens) reads it at a site."""
-        from energylens.energy.fit import tuned_lens
-        from energylens.energy.lenses import logit_lens
-        from energylens.energy.reading import read
-        from energylens.energy.text import held_out_text
+        from energylens.lenses.fit import tuned_lens
+        from energylens.lenses.held_out import held_out_text
+        from energylens.lenses.logit import logit_lens
+        from energylens.lenses.reading import read
         from energylens.models.tasks.text import TextOnCorpus
 
         def make() -> Reading:
@@ -378,7 +378,7 @@ class Lab:
         self, model: str, seed: int, variant: str, sae_seed: int = TEXT_SAE_SEEDS[0], tuned: bool = False
     ) -> EnergyStudy:
         """Latents of one SAE (or of what stands in for it in a swapped lab) against energies of held-out text."""
-        from energylens.energy.study import EnergyStudy
+        from energylens.families.energy.energy_study import EnergyStudy
 
         _, site = self._kind_and_site(variant)
 
@@ -397,7 +397,7 @@ class Lab:
         """What exact ablation of single latents does on confirmation documents; see `energy.effects`."""
         import torch
 
-        from energylens.energy.effects import ablated_latents, ablation_effects
+        from energylens.families.energy.effects import ablated_latents, ablation_effects
         from energylens.metrics.alignment import LEAST_FIRING
 
         study, recipe = self.energy_study(model, seed, variant), self.text_sae_recipe(model, seed, variant)
@@ -414,7 +414,7 @@ class Lab:
 
     def ablation_against_random(self, model: str, seed: int, variant: str) -> AgainstRandom:
         """Every fourth latent of `ablation_effects` beside a random direction of equal norm; see `energy.effects`."""
-        from energylens.energy.effects import ablation_against_random
+        from energylens.families.energy.effects import ablation_against_random
 
         study, recipe = self.energy_study(model, seed, variant), self.text_sae_recipe(model, seed, variant)
         latents = self.ablation_effects(model, seed, variant).latents[::4]
@@ -429,7 +429,7 @@ class Lab:
 
     def steering_shifts(self, model: str, seed: int, variant: str) -> SteeringShifts:
         """What steering along the top latents does to the loss; see `energy.effects`."""
-        from energylens.energy.effects import steering_shifts
+        from energylens.families.energy.effects import steering_shifts
 
         study, recipe = self.energy_study(model, seed, variant), self.text_sae_recipe(model, seed, variant)
         network, reading = self.network(model, seed), study.readings["confirmation"]
@@ -440,7 +440,7 @@ class Lab:
 
     def random_shifts(self, model: str, seed: int, variant: str) -> SteeringShifts:
         """The same along random directions: once for all dictionaries at a site; see `energy.effects`."""
-        from energylens.energy.effects import random_shifts
+        from energylens.families.energy.effects import random_shifts
 
         hook_name = self.text_sae_recipe(model, seed, variant).hook_name or ""
         reading = self.energy_study(model, seed, variant).readings["confirmation"]
@@ -451,7 +451,7 @@ class Lab:
 
     def steering_against_random(self, model: str, seed: int, variant: str) -> AgainstRandom:
         """Both over fewer documents, read in full: loss, lens energy and divergence; see `energy.effects`."""
-        from energylens.energy.effects import steering_against_random
+        from energylens.families.energy.effects import steering_against_random
 
         study, recipe = self.energy_study(model, seed, variant), self.text_sae_recipe(model, seed, variant)
         network, reading = self.network(model, seed), study.readings["confirmation"]
@@ -465,7 +465,7 @@ class Lab:
     def _text_dictionary(self, model: str, seed: int, variant: str, sae_seed: int) -> Dictionary:
         import torch
 
-        from energylens.energy.dictionary import of_saes, random_dictionary
+        from energylens.sae.dictionary import of_saes, random_dictionary
         from energylens.sae.sae import SAEs
 
         recipe = self.text_sae_recipe(model, seed, variant)

@@ -62,7 +62,7 @@ def median_of_top(study, split="confirmation"):
 
 
 def median_of(efas):
-    from energylens.energy.study import median
+    from energylens.families.energy.energy_study import median
 
     return median(efas.abs())
 
@@ -71,8 +71,8 @@ def perfect(model, variant, seed, lab):
     """A planted perfect latent in the place of each of the 20: of the same direction, and firing as often."""
     import torch
 
-    from energylens.energy.planted import as_it_fires, perfect_latents
-    from energylens.energy.study import align, max_t_p, permuted_t
+    from energylens.families.energy.energy_study import align, max_t_p, permuted_t
+    from energylens.families.energy.planted_alignment import as_it_fires, perfect_latents
 
     study = lab.energy_study(model, seed, variant)
     reading, W_dec = study.readings["confirmation"], study.dictionary.W_dec[study.top]
@@ -125,7 +125,7 @@ def perfect(model, variant, seed, lab):
     needs=needs_text_saes,
 )
 def test_top_features(model, variant, seed, lab):
-    from energylens.energy.contexts import feature_table
+    from energylens.families.energy.contexts import feature_table
 
     study = lab.energy_study(model, seed, variant)
     value = {"|EFAS|": median_of_top(study), "significant": float((study.top_p < 0.01).double().mean())}
@@ -167,7 +167,7 @@ def needs_controls(lab, model, variant, seed):
 
 def above_controls(features, model, variant, seed, lab):
     """Median of these |EFAS| above that of each control."""
-    from energylens.energy.study import median
+    from energylens.families.energy.energy_study import median
 
     others = {
         name: lab.swapped(**swap).energy_study(model, seed, variant).efas.abs()
@@ -185,8 +185,8 @@ def drawn_again(model, variant, seed, lab):
     """Other random directions than those that they are compared with."""
     import torch
 
-    from energylens.energy.dictionary import random_dictionary
-    from energylens.energy.study import EnergyStudy
+    from energylens.families.energy.energy_study import EnergyStudy
+    from energylens.sae.dictionary import random_dictionary
 
     study = lab.energy_study(model, seed, variant)
     generator = torch.Generator().manual_seed(1_000_003 * (100 + TEXT_VARIANTS.index(variant)) + seed)

@@ -35,7 +35,7 @@ def linear(model, seed, lab):
 
 
 def growth(**given):
-    from energylens.energy.cost import exponent, seconds_of_scores
+    from energylens.families.energy.cost import exponent, seconds_of_scores
 
     return Measurement(exponent(seconds_of_scores(**given)))
 
@@ -75,7 +75,7 @@ def test_timed(model, seed, lab):
     needs=needs_everything,
 )
 def test_budget(model, seed, lab):
-    from energylens.energy.cost import SHARE, exponent, peak_gigabytes, seconds_by_length
+    from energylens.families.energy.cost import SHARE, exponent, peak_gigabytes, seconds_by_length
 
     built = [
         lab.artifact(recipe).meta.get("seconds", 0.0) for recipe in needs_everything(lab, model, "", seed)

@@ -209,7 +209,7 @@ test_adds_full = in_full(test_adds, seeds=MORE_SEEDS, models=ALL_SIZES)
     needs=needs_text_saes,
 )
 def test_shift(model, variant, seed, lab):
-    from energylens.energy.study import median
+    from energylens.families.energy.energy_study import median
 
     shifts, random = (
         measure(model, seed, variant).loss.abs() for measure in (lab.steering_shifts, lab.random_shifts)

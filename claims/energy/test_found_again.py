@@ -18,7 +18,7 @@ EFAS = (
 
 
 def tuned_ratio(lab, model, variant, seed):
-    from energylens.energy.study import median
+    from energylens.families.energy.energy_study import median
 
     logit, tuned = (lab.energy_study(model, seed, variant, tuned=tuned) for tuned in (False, True))
     beside = {"median |EFAS| of the logit lens's top 20, tuned": median(tuned.efas[logit.top].abs())}
@@ -30,7 +30,7 @@ def tuned_ratio(lab, model, variant, seed):
 
 def redrawn(model, variant, seed, lab):
     """What no lens can go below: targets drawn from the lens itself, over the logit lens's |EFAS|."""
-    from energylens.energy.study import median
+    from energylens.families.energy.energy_study import median
 
     study = lab.energy_study(model, seed, variant)
     return Measurement(median(study.redrawn_efas.abs()) / median(study.efas.abs()))

@@ -18,7 +18,7 @@ EVERY = 8
 
 def rates(lab, model, seed, gradient_of, variants=VARIANTS):
     """Rejection rate by variant; SAEs at one site are tested against the same gradient."""
-    from energylens.energy.study import rejection_rate
+    from energylens.families.energy.energy_study import rejection_rate
 
     found, gradients = {}, {}
     for variant in variants:
@@ -76,7 +76,7 @@ def test_calibrated(model, seed, lab):
 def auroc_of_planted(lab, model, seed, gradient_of):
     import torch
 
-    from energylens.energy.planted import planted_latents
+    from energylens.families.energy.planted_alignment import planted_latents
     from energylens.metrics import association
     from energylens.metrics.alignment import AlignmentStatistics
 

@@ -19,7 +19,7 @@ ENERGY = "Energy is that of the logit lens, -log p of the token that follows, in
 
 
 def held_out(lab, model, seed, per_document):
-    from energylens.energy.text import held_out_text
+    from energylens.lenses.held_out import held_out_text
 
     return held_out_text(lab.network(model, seed), "confirmation", seed, per_document)
 
@@ -28,12 +28,13 @@ def energies_by_class(network, seed, drawn=200):
     """Mean energy at every site, over at most `drawn` tokens of each class; NaN where a class has too few."""
     from torch import Generator
 
-    from energylens.energy import basins, classes, depth
+    from energylens.families.energy import basins, token_classes
+    from energylens.lenses import depth
 
     text = basins.labelled_text(network, "confirmation", seed)
     chosen = basins.some_of_each(text.labels, drawn, Generator().manual_seed(seed))
     energies, of = depth.energy_by_depth(network, text.tokens, text.targets, chosen), text.labels[chosen]
-    found = {f"at a {name}": energies[:, of == label] for label, name in enumerate(classes.CLASSES)}
+    found = {f"at a {name}": energies[:, of == label] for label, name in enumerate(token_classes.CLASSES)}
     unknown = [math.nan] * len(energies)
     return {
         name: each.mean(1).tolist() if each.shape[1] >= basins.LEAST else unknown
@@ -67,8 +68,8 @@ def energies_by_class(network, seed, drawn=200):
     needs=needs_network,
 )
 def test_falls_with_depth(model, seed, lab):
-    from energylens.energy import depth
-    from energylens.energy.text import counted
+    from energylens.lenses import depth
+    from energylens.lenses.held_out import counted
 
     network, text = lab.network(model, seed), held_out(lab, model, seed, per_document=1)
     means = depth.energy_by_depth(network, text.tokens, text.targets, counted(text)).double().mean(1)
@@ -89,7 +90,8 @@ test_falls_with_depth_full = in_full(test_falls_with_depth, seeds=MORE_SEEDS, mo
 
 
 def both_sides(lab, model, seed):
-    from energylens.energy import basins, site
+    from energylens.families.energy import basins
+    from energylens.lenses import site
 
     network = lab.network(model, seed)
     hook_name = site.site_hook(network.n_layers, "middle")
@@ -102,7 +104,7 @@ def both_sides(lab, model, seed):
 def shuffled_labels(model, seed, lab):
     from torch import Generator
 
-    from energylens.energy import basins
+    from energylens.families.energy import basins
 
     sides = both_sides(lab, model, seed)
     if why := basins.too_few(*sides):
@@ -113,7 +115,7 @@ def shuffled_labels(model, seed, lab):
 
 def other_agreements(found, sides, seed):
     """Beside: the same clusters against the class of the next token, and clusters of classes of equal size."""
-    from energylens.energy import basins
+    from energylens.families.energy import basins
 
     others = {
         "of next token": found.agreements(found.tokens.next_labels),
@@ -128,8 +130,8 @@ def other_agreements(found, sides, seed):
 
 def landscape(lab, model, seed):
     """Series of the figure: the first window of the seed, each token with the energy of predicting it."""
-    from energylens.energy import depth
-    from energylens.energy.text import counted
+    from energylens.lenses import depth
+    from energylens.lenses.held_out import counted
 
     network, text = lab.network(model, seed), held_out(lab, model, seed, per_document=1)
     first = text.tokens[:1], text.targets[:1], counted(text)[:1]
@@ -173,7 +175,7 @@ def landscape(lab, model, seed):
     needs=needs_network,
 )
 def test_basins(model, seed, lab):
-    from energylens.energy import basins
+    from energylens.families.energy import basins
 
     sides = both_sides(lab, model, seed)
     if why := basins.too_few(*sides):

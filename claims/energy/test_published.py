@@ -37,8 +37,8 @@ ESTIMATOR = (
     needs=needs_text_saes,
 )
 def test_mean_level(model, variant, seed, lab):
-    from energylens.energy.published import published_level
-    from energylens.energy.study import align
+    from energylens.families.energy.as_published import published_level
+    from energylens.families.energy.energy_study import align
 
     study = lab.energy_study(model, seed, variant)
     reading = study.readings["confirmation"]
@@ -63,7 +63,7 @@ test_mean_level_full = in_full(test_mean_level, seeds=MORE_SEEDS, models=ALL_SIZ
 def left_after_shuffling(acts, reading, seed):
     import torch
 
-    from energylens.energy.published import published_level
+    from energylens.families.energy.as_published import published_level
 
     generator = torch.Generator().manual_seed(seed)
     level, shuffled = (published_level(acts, reading, each) for each in (None, generator))
@@ -76,7 +76,7 @@ def left_after_shuffling(acts, reading, seed):
 def aligned(model, variant, seed, lab):
     import torch
 
-    from energylens.energy.published import following
+    from energylens.families.energy.as_published import following
 
     reading = lab.energy_study(model, seed, variant).readings["confirmation"]
     return left_after_shuffling(following(reading, 64, torch.Generator().manual_seed(seed)), reading, seed)

@@ -14,8 +14,8 @@ SINK = "A sink receives more than .3 of the attention of the queries that see it
 
 
 def sink_study(lab, model, seed):
-    from energylens.energy.sinks import study_sinks
-    from energylens.energy.text import held_out_text
+    from energylens.families.energy.sinks import study_sinks
+    from energylens.lenses.held_out import held_out_text
 
     network = lab.network(model, seed)
     text = held_out_text(network, "confirmation", seed, per_document=2)

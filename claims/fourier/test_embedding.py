@@ -2,7 +2,7 @@
 
 from energylens import AtMost, Figure, Measurement, claim
 from energylens.lab import UNTRAINED, needs_network
-from energylens.metrics import as_published, fourier, stability
+from energylens.metrics import fourier, stability
 
 
 @claim(
@@ -30,6 +30,8 @@ from energylens.metrics import as_published, fourier, stability
     needs=needs_network,
 )
 def test_r2_below_5pct(model, seed, lab):
+    from energylens.families.fourier import as_published
+
     network = lab.network(model, seed)
     W_E = network.W_E[: network.modadd.p]
     r2, chance = fourier.embedding_r2(W_E), fourier.embedding_r2_chance(*W_E.shape)

@@ -4,7 +4,7 @@ from statistics import fmean
 
 from energylens import AtLeast, Gate, Measurement, Null, Within, claim
 from energylens.lab import ISOTROPIC, PLANTED, UNTRAINED, needs_saes, sae_seeds
-from energylens.metrics import as_published, fourier, stability
+from energylens.metrics import fourier, stability
 
 BY_NETWORK = "Every seed is a network of its own: its value is the mean over three SAEs."
 KINDS = ["topk", "relu"]
@@ -12,6 +12,8 @@ SEEDS = range(5)
 
 
 def analytic_chance(model, seed, lab):
+    from energylens.families.fourier import as_published
+
     return Measurement(as_published.fourier_overlap_chance(lab.network(model, seed).modadd.p))
 
 
@@ -43,6 +45,8 @@ def analytic_chance(model, seed, lab):
     needs=needs_saes(),
 )
 def test_sae_overlap(model, variant, seed, lab):
+    from energylens.families.fourier import as_published
+
     decoders, p = lab.decoders(model, variant, seed), lab.network(model, seed).modadd.p
     return Measurement(
         fmean(as_published.fourier_overlap(decoder, p) for decoder in decoders),

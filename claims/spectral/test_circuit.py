@@ -17,7 +17,7 @@ PARTS = {
 
 def on_held_out_prompts(study, circuit):
     """The four parts on held-out prompts, and what the removal of each head costs."""
-    from energylens.heads.circuit import heads_of, random_circuits, share_beaten
+    from energylens.families.spectral.circuit import heads_of, random_circuits, share_beaten
 
     members, heads = sorted(circuit), heads_of(study.network)
     rest = [head for head in heads if head not in circuit]
@@ -41,7 +41,7 @@ def on_held_out_prompts(study, circuit):
 
 
 def random_circuit(model, seed, lab):
-    from energylens.heads.circuit import heads_of, random_circuits
+    from energylens.families.spectral.circuit import heads_of, random_circuits
 
     study = lab.heads(model, seed)
     others = random_circuits(heads_of(study.network), study.circuit, 1, seed)
@@ -74,9 +74,9 @@ def random_circuit(model, seed, lab):
     needs=needs_network,
 )
 def test_circuit(model, seed, lab):
-    from energylens.heads.circuit import kept
-    from energylens.heads.circuit_graph import circuit_graph
-    from energylens.heads.prompts import ioi_prompts
+    from energylens.families.spectral.circuit import kept
+    from energylens.families.spectral.circuit_graph import circuit_graph
+    from energylens.families.spectral.head_prompts import ioi_prompts
     from energylens.interventions import remembered
 
     study = lab.heads(model, seed)

@@ -89,7 +89,7 @@ def depth_alone(model, variant, seed, lab):
 
 def importance_itself(model, variant, seed, lab):
     """The sign turned to the side that the claim speaks of."""
-    from energylens.heads.reliability import of_importance
+    from energylens.families.spectral.importance_reliability import of_importance
 
     study = lab.heads(model, seed)
     found = of_importance(study)
@@ -183,7 +183,7 @@ def points(study):
 
 def importance_itself_within_layers(model, variant, seed, lab):
     """The sign turned to the side that the claim speaks of."""
-    from energylens.heads.reliability import of_importance_within_layers
+    from energylens.families.spectral.importance_reliability import of_importance_within_layers
 
     study = lab.heads(model, seed)
     found = of_importance_within_layers(study)

@@ -12,7 +12,7 @@ def wrong_gauge(model, seed, lab):
 
 
 def gauge(lab, model, seed, which):
-    from energylens.heads.gauge import gauge_violation
+    from energylens.families.spectral.gauge_test import gauge_violation
 
     found = lab.heads(model, seed).gauge[which]
     return Measurement(gauge_violation(found), beside=found)
@@ -38,7 +38,7 @@ def test_gauge(model, seed, lab):
 
 
 def pointing(lab, model, seed, further):
-    from energylens.heads.attribution import attribution
+    from energylens.families.spectral.changed_head import attribution
 
     found = attribution(lab.network(model, seed), seed, further)
     return Measurement(min(found.values()), beside=found)
@@ -69,8 +69,8 @@ def separation(lab, seed, corrupt, n=64):
     """Smallest importance among the two wired heads over the largest among the others."""
     import torch
 
-    from energylens.heads.importance import noising
-    from energylens.heads.prompts import induction_prompts
+    from energylens.families.spectral.head_prompts import induction_prompts
+    from energylens.families.spectral.importance import noising
 
     network = lab.network(WIRED, seed)
     importance = noising(network, induction_prompts(network, seed, n, corrupt)).abs()
@@ -125,7 +125,7 @@ def test_planted(model, seed, lab):
     needs=needs_network,
 )
 def test_competent(model, seed, lab):
-    from energylens.heads.competence import competence
+    from energylens.families.spectral.competence import competence
 
     score, beside = competence(lab.network(model, seed))
     return Measurement(score, beside=beside)

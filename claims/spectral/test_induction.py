@@ -10,7 +10,7 @@ N = 64
 
 def margin(lab, seed, which):
     """Score of a wired head above that of any other."""
-    from energylens.heads.induction import induction_scores
+    from energylens.families.spectral.induction_scores import induction_scores
 
     scores = induction_scores(lab.network(WIRED, seed), seed, N)
     head = lab.recipe(WIRED, seed).circuit[which]
@@ -73,7 +73,7 @@ def needs_both(lab, model, variant, seed):
     needs=needs_both,
 )
 def test_forms(model, seed, lab):
-    from energylens.heads.induction import induction_scores, over_training
+    from energylens.families.spectral.induction_scores import induction_scores, over_training
 
     two, one = (induction_scores(lab.network(name, seed), seed, N) for name in (model, ONE_LAYER))
     series = (

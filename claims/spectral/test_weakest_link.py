@@ -45,7 +45,7 @@ def random_in_layer(model, variant, seed, lab):
 
 def importance_itself(model, variant, seed, lab):
     """Whether importance on one half of the prompts names the head that matters most on all of them."""
-    from energylens.heads.reliability import same_head_first
+    from energylens.families.spectral.importance_reliability import same_head_first
 
     same, share = same_head_first(lab.heads(model, seed))
     return Measurement(float(same), beside={"share of 100 splits": share})

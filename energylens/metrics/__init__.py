@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from energylens.metrics import (
         alignment,
-        as_published,
-        as_published_efas,
         association,
         comoments,
         energy,
@@ -25,8 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "alignment",
-    "as_published",
-    "as_published_efas",
     "association",
     "comoments",
     "energy",

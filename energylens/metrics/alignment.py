@@ -2,7 +2,7 @@
 
 EFAS_f = corr over tokens of a_f, the activation of latent f, and g_f = -<grad_x E, d_f>, what the energy falls by
 per unit of its decoder direction d_f at that token. Not the published estimator, which takes the difference of E
-along token positions for its gradient (`energylens.metrics.as_published_efas`).
+along token positions for its gradient (`energylens.families.energy.as_published`).
 
 All latents at once, in one pass, without the [tokens d_sae] matrix of g. Its mean and variance over all tokens
 follow from those of the gradient, mean g_f = -<mean grad, d_f>, var g_f = d_f^T cov(grad) d_f; and where a latent

@@ -234,7 +234,7 @@ def fourier_overlap(decoder: Float[Tensor, "n d_model"], W_E: Float[Tensor, "p d
 
     The directions are cos_k W_E and sin_k W_E in d_model dimensions, for all k; those a pure embedding does
     not use (shorter than 1e-6 of the longest) have no direction and are left out. The published estimator,
-    which compares along the model's coordinates instead, is `as_published.fourier_overlap`.
+    which compares along the model's coordinates instead, is `energylens.families.fourier.as_published.fourier_overlap`.
     """
     return max_abs_cosines(decoder.double(), _embedded_directions(W_E))[0].mean().item()
 

@@ -38,7 +38,7 @@ def key_gap(
     """1 - s2^2 / s1^2 of the keys (definition a): the eigenvalue gap of K K^T, raw or centred over positions.
 
     Not a property of the network: K -> K M, Q -> Q M^-T computes the same and changes it. Two centred
-    positions always give 1. `as_published.key_gap` adds the published regulariser.
+    positions always give 1. `energylens.families.spectral.as_published.key_gap` adds the published regulariser.
     """
     values = key_singular_values(K, mask, centred)
     return _gap(values, _size(_counted(K, mask, centred=False)), K.dtype, mask, power=2)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
-CHECKED = ("energy", "heads", "interventions", "metrics", "models", "sae")
+CHECKED = ("families", "interventions", "lenses", "metrics", "models", "sae")
 
 install_import_hook([f"energylens.{package}" for package in CHECKED], "beartype.beartype")
 

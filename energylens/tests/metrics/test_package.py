@@ -11,8 +11,6 @@ def test_importing_the_package_does_not_import_torch():
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     names = [
         "alignment",
-        "as_published",
-        "as_published_efas",
         "association",
         "comoments",
         "energy",

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 import energylens
-from energylens.energy.tuned import TuneLens
+from energylens.lenses.tuned import TuneLens
 from energylens.models.checkpoint import LoadCheckpoint, UntrainedCheckpoint
 from energylens.models.corpus import PythonText
 from energylens.models.recipe import TrainNetwork

@@ -77,7 +77,12 @@ def test_every_claim_of_ours_has_a_measure_of_its_own_and_every_file_is_read_onc
             {"stability.pwmcc-level.topk"},
         ),
         ("energylens/metrics/association.py", "def spearman", "def spearman_", {"efas.predicts-ablation"}),
-        ("energylens/energy/effects.py", "def ablation_effects", "def effects", {"efas.predicts-ablation"}),
+        (
+            "energylens/families/energy/effects.py",
+            "def ablation_effects",
+            "def effects",
+            {"efas.predicts-ablation"},
+        ),
         (
             "energylens/interventions/latents.py",
             "def ablate_latents",
@@ -85,12 +90,12 @@ def test_every_claim_of_ours_has_a_measure_of_its_own_and_every_file_is_read_onc
             {"efas.predicts-ablation"},
         ),
         (
-            "energylens/heads/reliability.py",
+            "energylens/families/spectral/importance_reliability.py",
             "def of_importance(",
             "def of_damage(",
             {"spectral.gap-predicts"},
         ),
-        ("energylens/models/probes.py", "def leak_rates", "def leaks", {"fourier.no-leak"}),
+        ("energylens/families/fourier/probes.py", "def leak_rates", "def leaks", {"fourier.no-leak"}),
         (
             "energylens/sae/sae.py",
             "acts @ weights.W_dec[i]",

@@ -1,0 +1,1 @@
+"""What Fourier claims ask of networks that add modulo p."""

@@ -1,0 +1,33 @@
+"""How well the importance of heads is measured: what importance from other prompts says of it."""
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from energylens.metrics.association import within_groups
+from energylens.metrics.reliability import Reliability, reliability
+
+if TYPE_CHECKING:
+    from energylens.families.spectral.head_study import HeadStudy
+
+
+def of_importance(study: "HeadStudy") -> Reliability:
+    """Of `HeadStudy.damage` over all heads."""
+    return reliability(*study.damage_halves)
+
+
+def of_importance_within_layers(study: "HeadStudy") -> Reliability:
+    """Of `HeadStudy.damage` after every layer's mean is taken away."""
+    first, second = (
+        torch.stack([within_groups(row, study.layer) for row in half]) for half in study.damage_halves
+    )
+    return reliability(first, second)
+
+
+def same_head_first(study: "HeadStudy") -> tuple[bool, float]:
+    """(whether half of the prompts names the head that matters most on all of them, share of all splits that do).
+
+    The half is part of the whole, so that this errs on the side of what can be reached.
+    """
+    named = study.damage_halves[0].argmax(1) == study.damage.argmax()
+    return bool(named[0]), float(named.double().mean())

@@ -1,0 +1,1 @@
+"""What stability claims ask of the SAEs of one network."""
