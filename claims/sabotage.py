@@ -28,7 +28,7 @@ def untrained(network):
 
 
 def leaky(of):
-    """Lab.network, Lab.accuracies: of the network that was trained with the answer in its prompt."""
+    """Lab.network, FourierPart.accuracies: of the network that was trained with the answer in its prompt."""
     return lambda lab, model, seed=0: of(lab, "modadd-leaky", seed)
 
 
@@ -240,9 +240,10 @@ def below(excess):
     return lambda study, least_queries=0: torch.tensor([read()], dtype=torch.float64)
 
 
-METRICS, LAB, HEADS, ENERGY, LENSES = (
+METRICS, LAB, FOURIER, HEADS, ENERGY, LENSES = (
     "energylens.metrics",
-    "energylens.lab.Lab",
+    "energylens.lab.core.Lab",
+    "energylens.families.fourier.lab.FourierPart",
     "energylens.families.spectral",
     "energylens.families.energy",
     "energylens.lenses",
@@ -348,7 +349,7 @@ SABOTAGES = [
     Sabotage(
         "leaky-network",
         "The network was trained with the answer in its prompt.",
-        breaks={f"{LAB}.network": leaky, f"{LAB}.accuracies": leaky},
+        breaks={f"{LAB}.network": leaky, f"{FOURIER}.accuracies": leaky},
         notices={"*": ["fourier.no-leak"]},
         seeds=1,
     ),
@@ -586,8 +587,8 @@ SABOTAGES = [
         "gates-let-everything-pass",
         "Checks of instruments read what they ask for, whatever they are given.",
         breaks={
-            f"{LAB}.leak_rates": lambda real: lambda lab, model, seed=0: {"leak at =": 0.0},
-            f"{LAB}.accuracies": lambda real: lambda lab, model, seed: (1.0, 1.0),
+            f"{FOURIER}.leak_rates": lambda real: lambda lab, model, seed=0: {"leak at =": 0.0},
+            f"{FOURIER}.accuracies": lambda real: lambda lab, model, seed: (1.0, 1.0),
             f"{HEADS}.competence.competence": lambda real: lambda network: (1.5, {}),
             f"{HEADS}.gauge_test.gauge_violation": reads(0.5),
             f"{HEADS}.changed_head.attribution": lambda real: (
@@ -611,8 +612,10 @@ SABOTAGES = [
     ),
     Sabotage(
         "held-out-answers-shifted",
-        "Accuracy on held-out pairs is 0 for every network (Lab.accuracies).",
-        breaks={f"{LAB}.accuracies": lambda real: lambda lab, model, seed: (real(lab, model, seed)[0], 0.0)},
+        "Accuracy on held-out pairs is 0 for every network (FourierPart.accuracies).",
+        breaks={
+            f"{FOURIER}.accuracies": lambda real: lambda lab, model, seed: (real(lab, model, seed)[0], 0.0)
+        },
         notices={"fourier.memorises/modadd-1l": [MUST_FAIL]},
         seeds=1,
     ),

@@ -74,7 +74,7 @@ def perfect(model, variant, seed, lab):
     from energylens.families.energy.energy_study import align, max_t_p, permuted_t
     from energylens.families.energy.planted_alignment import as_it_fires, perfect_latents
 
-    study = lab.energy_study(model, seed, variant)
+    study = lab.energy.study(model, seed, variant)
     reading, W_dec = study.readings["confirmation"], study.dictionary.W_dec[study.top]
     g, fires = -torch.einsum("td,fd->tf", reading.gradient, W_dec), study.top_acts != 0
 
@@ -127,7 +127,7 @@ def perfect(model, variant, seed, lab):
 def test_top_features(model, variant, seed, lab):
     from energylens.families.energy.contexts import feature_table
 
-    study = lab.energy_study(model, seed, variant)
+    study = lab.energy.study(model, seed, variant)
     value = {"|EFAS|": median_of_top(study), "significant": float((study.top_p < 0.01).double().mean())}
     note = "" if study.smallest_p < 0.01 else "so few documents can't be exchanged often enough for p < .01"
     if note:
@@ -162,7 +162,7 @@ CONTROLS = {
 
 def needs_controls(lab, model, variant, seed):
     swapped = (lab.swapped(**swap) for swap in CONTROLS.values())
-    return [one.text_sae_recipe(model, seed, variant) for one in (lab, *swapped)]
+    return [one.text.sae_recipe(model, seed, variant) for one in (lab, *swapped)]
 
 
 def above_controls(features, model, variant, seed, lab):
@@ -170,7 +170,7 @@ def above_controls(features, model, variant, seed, lab):
     from energylens.families.energy.energy_study import median
 
     others = {
-        name: lab.swapped(**swap).energy_study(model, seed, variant).efas.abs()
+        name: lab.swapped(**swap).energy.study(model, seed, variant).efas.abs()
         for name, swap in CONTROLS.items()
     }
     drawn = {"features": features, **others}
@@ -188,7 +188,7 @@ def drawn_again(model, variant, seed, lab):
     from energylens.families.energy.energy_study import EnergyStudy
     from energylens.sae.dictionary import random_dictionary
 
-    study = lab.energy_study(model, seed, variant)
+    study = lab.energy.study(model, seed, variant)
     generator = torch.Generator().manual_seed(1_000_003 * (100 + TEXT_VARIANTS.index(variant)) + seed)
     others = random_dictionary(
         study.readings["discovery"].x, len(study.dictionary.W_dec), CONTROL_L0, generator
@@ -227,7 +227,7 @@ def drawn_again(model, variant, seed, lab):
     needs=needs_controls,
 )
 def test_beats_nulls(model, variant, seed, lab):
-    features = lab.energy_study(model, seed, variant).efas.abs()
+    features = lab.energy.study(model, seed, variant).efas.abs()
     return above_controls(features, model, variant, seed, lab)
 
 

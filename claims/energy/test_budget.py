@@ -20,8 +20,8 @@ INTERVENED = 2
 def needs_everything(lab, model, variant, seed):
     """SAEs as trained and of the controls, and tuned lenses."""
     labs = (lab, lab.swapped(network="untrained"), lab.swapped(dictionary="frozen"))
-    lenses = [lab.tuned_lens_recipe(model, seed, site) for site in SITES]
-    return [*(one.text_sae_recipe(model, seed, each) for one in labs for each in TEXT_VARIANTS), *lenses]
+    lenses = [lab.text.tuned_lens_recipe(model, seed, site) for site in SITES]
+    return [*(one.text.sae_recipe(model, seed, each) for one in labs for each in TEXT_VARIANTS), *lenses]
 
 
 def seconds_intervening(lab, model, seed, variant):
@@ -83,7 +83,7 @@ def test_budget(model, seed, lab):
     network = lab.network(model, seed).meta.get("seconds")
     if network is None:
         raise Unavailable("asks how long training took, which a checkpoint does not tell")
-    study = lab.energy_study(model, seed, TEXT_VARIANTS[0])
+    study = lab.energy.study(model, seed, TEXT_VARIANTS[0])
     by_length = seconds_by_length(study)
     studied = by_length[max(by_length)] * SHARE * 2 * len(TEXT_VARIANTS) * STUDIES
     intervened = sum(seconds_intervening(lab, model, seed, variant) for variant in ABLATED)

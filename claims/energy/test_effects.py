@@ -27,8 +27,8 @@ EFFECT = (
 
 def effects_of(lab, model, variant, seed):
     """Effects on confirmation documents, and EFAS and gradient x activation of the same latents on discovery ones."""
-    effects = lab.ablation_effects(model, seed, variant)
-    known = lab.energy_study(model, seed, variant).alignment("discovery")
+    effects = lab.energy.ablation_effects(model, seed, variant)
+    known = lab.energy.study(model, seed, variant).alignment("discovery")
     return effects, known.efas_all[effects.latents], known.gradient_times_activation[effects.latents]
 
 
@@ -76,10 +76,10 @@ def perfect(model, variant, seed, lab):
 
     from energylens.metrics import association, reliability
 
-    effects = lab.ablation_effects(model, seed, variant)
+    effects = lab.energy.ablation_effects(model, seed, variant)
     ranked = (torch.stack([association.ranks(row) for row in half]) for half in effects.halves(seed))
     effect = reliability.reliability(*ranked)
-    study = lab.energy_study(model, seed, variant)
+    study = lab.energy.study(model, seed, variant)
     known = (study.alignment(split).efas_all[effects.latents] for split in ("discovery", "confirmation"))
     efas = rho(*known)
     beside = {f"effect, {name}": number for name, number in effect.named().items()}
@@ -124,7 +124,7 @@ def test_predicts_ablation(model, variant, seed, lab):
     effects, efas, first_order = effects_of(lab, model, variant, seed)
     parts, beside = compared(effects, efas, first_order)
     if not lab.is_swapped:
-        beside |= lab.ablation_against_random(model, seed, variant).medians()
+        beside |= lab.energy.ablation_against_random(model, seed, variant).medians()
     return Measurement(
         parts,
         beside=beside,
@@ -157,7 +157,7 @@ def explicable(model, variant, seed, lab):
     """What is no noise in the effect: no predictor of the true effect has a larger R² than its reliability."""
     from energylens.metrics import reliability
 
-    found = reliability.reliability(*lab.ablation_effects(model, seed, variant).halves(seed))
+    found = reliability.reliability(*lab.energy.ablation_effects(model, seed, variant).halves(seed))
     return Measurement(found.full, beside={"r between halves": found.halves})
 
 
@@ -215,7 +215,7 @@ def test_shift(model, variant, seed, lab):
         measure(model, seed, variant).loss.abs() for measure in (lab.steering_shifts, lab.random_shifts)
     )
     chance = float(random.quantile(0.95))
-    beside = {} if lab.is_swapped else lab.steering_against_random(model, seed, variant).medians()
+    beside = {} if lab.is_swapped else lab.energy.steering_against_random(model, seed, variant).medians()
     return Measurement(
         median(shifts) / chance,
         beside={

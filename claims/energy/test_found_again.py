@@ -20,7 +20,7 @@ EFAS = (
 def tuned_ratio(lab, model, variant, seed):
     from energylens.families.energy.energy_study import median
 
-    logit, tuned = (lab.energy_study(model, seed, variant, tuned=tuned) for tuned in (False, True))
+    logit, tuned = (lab.energy.study(model, seed, variant, tuned=tuned) for tuned in (False, True))
     beside = {"median |EFAS| of the logit lens's top 20, tuned": median(tuned.efas[logit.top].abs())}
     before, after = (without_noise(study.efas, study.redrawn_efas) for study in (logit, tuned))
     if before > 0:
@@ -32,7 +32,7 @@ def redrawn(model, variant, seed, lab):
     """What no lens can go below: targets drawn from the lens itself, over the logit lens's |EFAS|."""
     from energylens.families.energy.energy_study import median
 
-    study = lab.energy_study(model, seed, variant)
+    study = lab.energy.study(model, seed, variant)
     return Measurement(median(study.redrawn_efas.abs()) / median(study.efas.abs()))
 
 
@@ -68,7 +68,7 @@ def without_noise(efas, noise):
 def test_miscalibration(model, variant, seed, lab):
     ratio, other = tuned_ratio(lab, model, variant, seed)
     site = variant.rpartition("-")[2]
-    before, after = lab.artifact(lab.tuned_lens_recipe(model, seed, site)).meta["held_out"]
+    before, after = lab.artifact(lab.text.tuned_lens_recipe(model, seed, site)).meta["held_out"]
     return Measurement(
         ratio,
         beside={
@@ -86,7 +86,7 @@ def shuffled_latents(model, variant, seed, lab):
     """Mean over SHUFFLES orders."""
     import torch
 
-    study = lab.energy_study(model, seed, variant)
+    study = lab.energy.study(model, seed, variant)
     generator, enough = torch.Generator().manual_seed(seed), study.fires_enough()
     discovery = study.alignment("discovery").efas_all
     orders = [torch.randperm(len(study.efas), generator=generator) for _ in range(SHUFFLES)]
@@ -137,7 +137,7 @@ def test_stable(model, variant, seed, lab):
 
     from energylens.metrics import stability
 
-    study, other = (lab.energy_study(model, seed, variant, sae_seed) for sae_seed in TEXT_SAE_SEEDS)
+    study, other = (lab.energy.study(model, seed, variant, sae_seed) for sae_seed in TEXT_SAE_SEEDS)
     rows, columns = stability.matching(
         stability.unit_rows(study.dictionary.W_dec) @ stability.unit_rows(other.dictionary.W_dec).T
     )

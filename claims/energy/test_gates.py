@@ -23,7 +23,7 @@ def rates(lab, model, seed, gradient_of, variants=VARIANTS):
     found, gradients = {}, {}
     for variant in variants:
         _, _, site = variant.partition("-")
-        study = lab.energy_study(model, seed, variant)
+        study = lab.energy.study(model, seed, variant)
         reading = study.readings["confirmation"]
         if site not in gradients:
             gradients[site] = gradient_of(reading)
@@ -40,7 +40,7 @@ def most_likely(model, seed, lab):
 
 
 def needs_all(lab, model, variant, seed):
-    return [lab.text_sae_recipe(model, seed, each) for each in VARIANTS]
+    return [lab.text.sae_recipe(model, seed, each) for each in VARIANTS]
 
 
 @gate(
@@ -80,7 +80,7 @@ def auroc_of_planted(lab, model, seed, gradient_of):
     from energylens.metrics import association
     from energylens.metrics.alignment import AlignmentStatistics
 
-    reading = lab.reading(model, seed, "middle", "confirmation")
+    reading = lab.text.reading(model, seed, "middle", "confirmation")
     generator = torch.Generator().manual_seed(seed)
     acts, directions, planted = planted_latents(reading, generator)
     statistics = AlignmentStatistics(directions)
@@ -118,7 +118,7 @@ def fall(lab, model, seed, direction_of):
     from energylens.metrics.energy import energy_and_gradient
     from energylens.metrics.stability import unit_rows
 
-    reading = lab.reading(model, seed, "middle", "confirmation")
+    reading = lab.text.reading(model, seed, "middle", "confirmation")
     x, targets, energy, gradient, direction = (
         each[::EVERY].contiguous()
         for each in (reading.x, reading.targets, reading.energy, reading.gradient, direction_of(reading))

@@ -40,7 +40,7 @@ def test_mean_level(model, variant, seed, lab):
     from energylens.families.energy.as_published import published_level
     from energylens.families.energy.energy_study import align
 
-    study = lab.energy_study(model, seed, variant)
+    study = lab.energy.study(model, seed, variant)
     reading = study.readings["confirmation"]
     acts = study.dictionary.acts(reading.x)
     level = published_level(acts, reading)
@@ -78,7 +78,7 @@ def aligned(model, variant, seed, lab):
 
     from energylens.families.energy.as_published import following
 
-    reading = lab.energy_study(model, seed, variant).readings["confirmation"]
+    reading = lab.energy.study(model, seed, variant).readings["confirmation"]
     return left_after_shuffling(following(reading, 64, torch.Generator().manual_seed(seed)), reading, seed)
 
 
@@ -111,7 +111,7 @@ def aligned(model, variant, seed, lab):
     needs=needs_text_saes,
 )
 def test_one_token(model, variant, seed, lab):
-    study = lab.energy_study(model, seed, variant)
+    study = lab.energy.study(model, seed, variant)
     reading = study.readings["confirmation"]
     return left_after_shuffling(study.dictionary.acts(reading.x), reading, seed)
 

@@ -62,7 +62,7 @@ def non_key_fve(model, seed, lab):
     others = fourier.strongest_frequencies(
         fourier.frequency_power(W_L, dim=1), len(found) or 1, exclude=found
     )
-    return Measurement(fourier.worst_mlp_fve(lab.grid(model, seed).neurons, W_L, others))
+    return Measurement(fourier.worst_mlp_fve(lab.fourier.grid(model, seed).neurons, W_L, others))
 
 
 @claim(
@@ -85,7 +85,7 @@ def non_key_fve(model, seed, lab):
 )
 def test_grokked_circuit(model, seed, lab):
     found, W_L = key_frequencies(lab, model, seed)
-    fve = fourier.worst_mlp_fve(lab.grid(model, seed).neurons, W_L, found)
+    fve = fourier.worst_mlp_fve(lab.fourier.grid(model, seed).neurons, W_L, found)
     beside = {"key frequencies": len(found)}
     if found:
         beside["W_L outside key frequencies"] = fourier.w_l_residual(W_L, found)
@@ -95,7 +95,7 @@ def test_grokked_circuit(model, seed, lab):
 def random_set_fve(model, seed, lab):
     found, _ = key_frequencies(lab, model, seed)
     p = lab.network(model, seed).modadd.p
-    shares = fourier.logit_shares(lab.grid(model, seed).logits)
+    shares = fourier.logit_shares(lab.fourier.grid(model, seed).logits)
     sets = fourier.random_frequency_sets(p, len(found) or 1, draws=100, seed=seed)
     return Measurement(sum(float(shares[[k - 1 for k in one]].sum()) for one in sets) / len(sets))
 
@@ -119,14 +119,14 @@ def random_set_fve(model, seed, lab):
 )
 def test_logits(model, seed, lab):
     found, _ = key_frequencies(lab, model, seed)
-    fve = fourier.logit_fve(lab.grid(model, seed).logits, found)
+    fve = fourier.logit_fve(lab.fourier.grid(model, seed).logits, found)
     return Measurement(fve, unit="fraction of variance", note=undefined(found))
 
 
 def shuffled_share(model, seed, lab):
     import torch
 
-    generator, neurons = torch.Generator().manual_seed(seed), lab.grid(model, seed).neurons
+    generator, neurons = torch.Generator().manual_seed(seed), lab.fourier.grid(model, seed).neurons
     grids = (fourier.shuffled_grid(neurons, generator) for _ in range(SHUFFLES))
     return Measurement(
         fmean(fourier.one_frequency_share(fourier.one_frequency_fve(each)[0]) for each in grids)
@@ -150,7 +150,7 @@ def shuffled_share(model, seed, lab):
     needs=needs_network,
 )
 def test_neurons(model, seed, lab):
-    fve, _ = fourier.one_frequency_fve(lab.grid(model, seed).neurons)
+    fve, _ = fourier.one_frequency_fve(lab.fourier.grid(model, seed).neurons)
     dead = float(fve.isnan().double().mean())
     return Measurement(
         fourier.one_frequency_share(fve), unit="share of neurons", beside={"constant neurons": dead}
@@ -159,7 +159,7 @@ def test_neurons(model, seed, lab):
 
 def losses(lab, model, seed, frequencies):
     """Restricted loss over full loss, and excluded loss over ln p, on all inputs."""
-    network, logits = lab.network(model, seed), lab.grid(model, seed).logits
+    network, logits = lab.network(model, seed), lab.fourier.grid(model, seed).logits
     labels = network.modadd.labels()
     full = fourier.loss_nats(logits, labels)
     restricted = fourier.loss_nats(fourier.restricted_logits(logits, frequencies), labels)

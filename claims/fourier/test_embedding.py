@@ -38,7 +38,7 @@ def test_r2_below_5pct(model, seed, lab):
     power = fourier.frequency_power(W_E, dim=0)
     beside = {"R², corrected": r2, "R², chance": chance}
     if not lab.is_swapped:
-        beside["leak rate"] = max(lab.leak_rates(model, seed).values())
+        beside["leak rate"] = max(lab.fourier.leak_rates(model, seed).values())
     return Measurement(
         stability.excess(r2, chance),
         unit="excess over chance",

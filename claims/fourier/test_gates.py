@@ -32,7 +32,7 @@ TRAINING = Figure(
     needs=needs_network,
 )
 def test_no_leak(model, seed, lab):
-    by_position = lab.leak_rates(model, seed)
+    by_position = lab.fourier.leak_rates(model, seed)
     return Measurement(max(by_position.values()), unit="share of inputs", beside=by_position)
 
 
@@ -51,7 +51,7 @@ def test_no_leak(model, seed, lab):
     needs=needs_network,
 )
 def test_groks(model, seed, lab):
-    train, test = lab.accuracies(model, seed)
+    train, test = lab.fourier.accuracies(model, seed)
     return Measurement(
         test, unit="accuracy", beside={"train accuracy": train}, series=lab.curves(model, seed)
     )
@@ -71,7 +71,7 @@ def test_groks(model, seed, lab):
     needs=needs_network,
 )
 def test_memorises(model, seed, lab):
-    train, test = lab.accuracies(model, seed)
+    train, test = lab.fourier.accuracies(model, seed)
     known = train > 0.99
     return Measurement(
         test if known else math.nan,

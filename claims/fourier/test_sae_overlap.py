@@ -47,7 +47,7 @@ def analytic_chance(model, seed, lab):
 def test_sae_overlap(model, variant, seed, lab):
     from energylens.families.fourier import as_published
 
-    decoders, p = lab.decoders(model, variant, seed), lab.network(model, seed).modadd.p
+    decoders, p = lab.sae.decoders(model, variant, seed), lab.network(model, seed).modadd.p
     return Measurement(
         fmean(as_published.fourier_overlap(decoder, p) for decoder in decoders),
         unit="cosine",
@@ -65,7 +65,7 @@ def corrected(lab, model, decoders, seed):
     return {
         "overlap with embedded waves": fmean(fourier.fourier_overlap(decoder, W_E) for decoder in decoders),
         "chance of that": fourier.fourier_overlap_chance(W_E, generator, draws=1024),
-        "leak rate": max(lab.leak_rates(model, seed).values()),
+        "leak rate": max(lab.fourier.leak_rates(model, seed).values()),
     }
 
 
@@ -95,7 +95,7 @@ def beyond_rotated(x, decoders, seed):
 
 def principal_components(model, seed, lab):
     """PCA in place of every SAE: as many directions as the activations have."""
-    x = lab.activations(model, seed)
+    x = lab.sae.activations(model, seed)
     return beyond_rotated(x, [stability.principal_directions(x).float()] * len(sae_seeds(seed)), seed)
 
 
@@ -120,4 +120,4 @@ def principal_components(model, seed, lab):
     needs=needs_saes(),
 )
 def test_sae_one_frequency(model, variant, seed, lab):
-    return beyond_rotated(lab.activations(model, seed), lab.decoders(model, variant, seed), seed)
+    return beyond_rotated(lab.sae.activations(model, seed), lab.sae.decoders(model, variant, seed), seed)

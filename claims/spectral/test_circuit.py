@@ -43,7 +43,7 @@ def on_held_out_prompts(study, circuit):
 def random_circuit(model, seed, lab):
     from energylens.families.spectral.circuit import heads_of, random_circuits
 
-    study = lab.heads(model, seed)
+    study = lab.spectral.heads(model, seed)
     others = random_circuits(heads_of(study.network), study.circuit, 1, seed)
     if not others:
         return Measurement(dict.fromkeys(PARTS, math.nan), note="the circuit is all heads: there is no other")
@@ -79,7 +79,7 @@ def test_circuit(model, seed, lab):
     from energylens.families.spectral.head_prompts import ioi_prompts
     from energylens.interventions import remembered
 
-    study = lab.heads(model, seed)
+    study = lab.spectral.heads(model, seed)
     network, circuit = study.network, study.circuit
     with remembered(network.bridge):
         parts, costs = on_held_out_prompts(study, circuit)

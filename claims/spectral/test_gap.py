@@ -82,7 +82,7 @@ def correlation(study, variant, damage):
 def depth_alone(model, variant, seed, lab):
     from energylens.metrics import association
 
-    study = lab.heads(model, seed)
+    study = lab.spectral.heads(model, seed)
     values = association.correlations(study.gap(variant), study.shuffled(study.damage))
     return Measurement(fmean(values.tolist()), beside={"heads": len(study.layer)})
 
@@ -91,7 +91,7 @@ def importance_itself(model, variant, seed, lab):
     """The sign turned to the side that the claim speaks of."""
     from energylens.families.spectral.importance_reliability import of_importance
 
-    study = lab.heads(model, seed)
+    study = lab.spectral.heads(model, seed)
     found = of_importance(study)
     return Measurement(-found.noise_free, beside={"heads": len(study.layer), **found.named()})
 
@@ -143,7 +143,7 @@ def test_gap_predicts(model, variant, seed, lab):
     from energylens.interventions import remembered
     from energylens.metrics import association
 
-    study = lab.heads(model, seed)
+    study = lab.spectral.heads(model, seed)
     with remembered(study.network.bridge):
         gap, damage = study.gap(variant), study.damage
         others = {} if lab.is_swapped else other_correlations(study, variant)
@@ -185,7 +185,7 @@ def importance_itself_within_layers(model, variant, seed, lab):
     """The sign turned to the side that the claim speaks of."""
     from energylens.families.spectral.importance_reliability import of_importance_within_layers
 
-    study = lab.heads(model, seed)
+    study = lab.spectral.heads(model, seed)
     found = of_importance_within_layers(study)
     return Measurement(-found.noise_free, beside={**points(study), **found.named()})
 
@@ -193,7 +193,7 @@ def importance_itself_within_layers(model, variant, seed, lab):
 def shuffled_within(model, variant, seed, lab):
     from energylens.metrics import association
 
-    study = lab.heads(model, seed)
+    study = lab.spectral.heads(model, seed)
     gap, damage = (
         association.within_groups(each, study.layer) for each in (study.gap(variant), study.damage)
     )
@@ -231,7 +231,7 @@ def shuffled_within(model, variant, seed, lab):
     needs=needs_network,
 )
 def test_gap_within_layers(model, variant, seed, lab):
-    study = lab.heads(model, seed)
+    study = lab.spectral.heads(model, seed)
     r, beside, note = left_without_depth(study, variant, study.damage)
     return Measurement(r, unit="r within layers", beside=beside, note=note)
 

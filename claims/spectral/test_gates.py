@@ -14,7 +14,7 @@ def wrong_gauge(model, seed, lab):
 def gauge(lab, model, seed, which):
     from energylens.families.spectral.gauge_test import gauge_violation
 
-    found = lab.heads(model, seed).gauge[which]
+    found = lab.spectral.heads(model, seed).gauge[which]
     return Measurement(gauge_violation(found), beside=found)
 
 

@@ -35,7 +35,7 @@ def fitted_and_own(lab, model, seed):
 def gain(lab, model, variant, seed, shuffled=None):
     """R² that the gap adds on this network, fitted on the networks of the other seeds."""
     seeds = fitted_and_own(lab, model, seed)
-    studies = [lab.heads(model, each) for each in seeds]
+    studies = [lab.spectral.heads(model, each) for each in seeds]
     gaps = [
         s.gap(variant) if shuffled is None else s.gap(variant)[rows]
         for s, rows in zip(studies, shuffled or studies, strict=True)
@@ -60,14 +60,14 @@ def gain_of(studies, damage, extra, held_out):
 def importance_itself(model, variant, seed, lab):
     """Importance, from what is known and from importance on half of the prompts: no gap can know more."""
     seeds = fitted_and_own(lab, model, seed)
-    studies = [lab.heads(model, each) for each in seeds]
+    studies = [lab.spectral.heads(model, each) for each in seeds]
     halves, damage = [study.damage_halves[0] for study in studies], [study.damage for study in studies]
     gains = (gain_of(studies, damage, [half[i] for half in halves], seeds.index(seed)) for i in range(SPLITS))
     return Measurement(fmean(gains))
 
 
 def shuffled_gap(model, variant, seed, lab):
-    shuffles = [lab.heads(model, each).shuffles(n=20) for each in fitted_and_own(lab, model, seed)]
+    shuffles = [lab.spectral.heads(model, each).shuffles(n=20) for each in fitted_and_own(lab, model, seed)]
     return Measurement(fmean(gain(lab, model, variant, seed, rows) for rows in zip(*shuffles, strict=True)))
 
 
@@ -112,7 +112,7 @@ test_adds_full = in_full(test_adds, seeds=MORE_SEEDS, models=LARGER)
 
 
 def shuffled_before(model, seed, lab):
-    study = lab.heads(model, seed)
+    study = lab.spectral.heads(model, seed)
     return Measurement(
         shuffled_rho(study, study.gap("b"), study.gap("a-prime")), beside={"heads": len(study.layer)}
     )
@@ -147,7 +147,7 @@ def shuffled_rho(study, values, shuffled):
 def test_pre_post_softmax(model, seed, lab):
     from energylens.metrics import association
 
-    study = lab.heads(model, seed)
+    study = lab.spectral.heads(model, seed)
     rho = association.spearman(study.gap("a-prime"), study.gap("b"))
     return Measurement(rho, unit="Spearman's rho over heads", beside={"heads": len(study.layer)})
 
@@ -163,13 +163,13 @@ def estimate(study, variant):
 def difference(model, variant, seed, lab):
     from energylens.metrics import association
 
-    study = lab.heads(model, seed)
+    study = lab.spectral.heads(model, seed)
     rho = association.spearman(study.alternatives.difference.flatten(), study.noising.flatten())
     return Measurement(rho, beside={"heads": len(study.layer)})
 
 
 def shuffled_exact(model, variant, seed, lab):
-    study = lab.heads(model, seed)
+    study = lab.spectral.heads(model, seed)
     rho = shuffled_rho(study, estimate(study, variant), study.noising.flatten())
     return Measurement(rho, beside={"heads": len(study.layer)})
 
@@ -203,7 +203,7 @@ def shuffled_exact(model, variant, seed, lab):
 def test_attribution(model, variant, seed, lab):
     from energylens.metrics import association
 
-    study = lab.heads(model, seed)
+    study = lab.spectral.heads(model, seed)
     return Measurement(
         association.spearman(estimate(study, variant), study.noising.flatten()),
         unit="Spearman's rho over heads",

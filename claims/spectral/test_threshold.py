@@ -44,7 +44,7 @@ def smaller_side(gap):
     needs=needs_network,
 )
 def test_threshold_splits(model, seed, lab):
-    study = lab.heads(model, seed)
+    study = lab.spectral.heads(model, seed)
     gap = study.gap("a")
     return Measurement(
         smaller_side(gap),
@@ -70,7 +70,7 @@ def ratio(gap, damage):
 
 
 def shuffled_ratio(model, seed, lab):
-    study = lab.heads(model, seed)
+    study = lab.spectral.heads(model, seed)
     gap = study.gap("a")
     ratios = study.over_shuffles(lambda rows: ratio(gap, study.damage[rows]))
     if any(math.isnan(one) for one in ratios):
@@ -103,7 +103,7 @@ def shuffled_ratio(model, seed, lab):
     needs=needs_network,
 )
 def test_unstable_matter(model, seed, lab):
-    study = lab.heads(model, seed)
+    study = lab.spectral.heads(model, seed)
     gap, published = study.gap("a"), study.gaps.published.flatten()
     unstable = int((gap <= THRESHOLD).sum())
     empty = {0: "no head has a gap of at most .77", len(gap): "every head has a gap of at most .77"}
@@ -127,7 +127,7 @@ def matters(study):
 def shuffled_auroc(model, seed, lab):
     from energylens.metrics import association
 
-    study = lab.heads(model, seed)
+    study = lab.spectral.heads(model, seed)
     gap, labels = study.gap("a"), matters(study)
     values = study.over_shuffles(lambda rows: association.auroc(gap, labels[rows]))
     return Measurement(fmean(values))
@@ -158,7 +158,7 @@ def shuffled_auroc(model, seed, lab):
 def test_separates(model, seed, lab):
     from energylens.metrics import association
 
-    study = lab.heads(model, seed)
+    study = lab.spectral.heads(model, seed)
     return Measurement(association.auroc(study.gap("a"), matters(study)), unit="AUROC")
 
 
@@ -184,7 +184,7 @@ test_separates_full = in_full(test_separates, seeds=MORE_SEEDS, models=LARGER)
 def test_threshold_transfers(model, seed, lab):
     from energylens.metrics import association
 
-    study = lab.heads(model, seed)
+    study = lab.spectral.heads(model, seed)
     cut = association.youden_cut(study.gap("a"), matters(study))
     published = association.youden_cut(study.gaps.published.flatten(), matters(study))
     note = "no cut beats calling all heads the same" if math.isnan(cut) else ""

@@ -32,13 +32,13 @@ def hit(study, variant, head):
 
 def random_head(model, variant, seed, lab):
     """The expectation over all heads."""
-    study = lab.heads(model, seed)
+    study = lab.spectral.heads(model, seed)
     return Measurement(fmean(hit(study, variant, head) for head in range(len(study.layer))))
 
 
 def random_in_layer(model, variant, seed, lab):
     """The expectation over the heads of one layer."""
-    study = lab.heads(model, seed)
+    study = lab.spectral.heads(model, seed)
     (others,) = (study.layer == study.layer[int(study.damage.argmax())]).nonzero(as_tuple=True)
     return Measurement(fmean(hit(study, variant, head) for head in others))
 
@@ -47,7 +47,7 @@ def importance_itself(model, variant, seed, lab):
     """Whether importance on one half of the prompts names the head that matters most on all of them."""
     from energylens.families.spectral.importance_reliability import same_head_first
 
-    same, share = same_head_first(lab.heads(model, seed))
+    same, share = same_head_first(lab.spectral.heads(model, seed))
     return Measurement(float(same), beside={"share of 100 splits": share})
 
 
@@ -84,7 +84,7 @@ def importance_itself(model, variant, seed, lab):
     needs=needs_network,
 )
 def test_weakest_link(model, variant, seed, lab):
-    study = lab.heads(model, seed)
+    study = lab.spectral.heads(model, seed)
     if study.gap(variant).isnan().any():
         return Measurement(math.nan, note="the gap of a head is undefined")
     smallest = int(study.gap(variant).argmin())

@@ -23,7 +23,7 @@ from energylens.metrics import stability
     needs=needs_saes(),
 )
 def test_planted(model, variant, seed, lab):
-    decoders, truth = lab.decoders(model, variant, seed), lab.planted_dictionary(seed)
+    decoders, truth = lab.sae.decoders(model, variant, seed), lab.stability.planted_atoms(PLANTED, seed)
     return Measurement(
         fmean(stability.ground_truth_mcc(truth, decoder) for decoder in decoders),
         beside={"pw_mcc of two SAEs": fmean(stability.pairwise(stability.pw_mcc, decoders))},

@@ -19,12 +19,12 @@ SEEDS = range(5)
 
 def pwmccs(lab, model, kind, seed):
     """PWMCC of all pairs of one network's SAEs."""
-    return stability.pairwise(stability.pwmcc, lab.decoders(model, kind, seed))
+    return stability.pairwise(stability.pwmcc, lab.sae.decoders(model, kind, seed))
 
 
 def excesses(lab, model, kind, seed):
     """Excess of PWMCC over the larger of analytic chance and the same SAEs before training, of all pairs."""
-    decoders, saes = lab.decoders(model, kind, seed), lab.saes(model, kind, seed)
+    decoders, saes = lab.sae.decoders(model, kind, seed), lab.sae.trained(model, kind, seed)
     analytic = stability.chance_max_abs_cos(*decoders[0].shape)
     before = stability.pairwise(stability.pwmcc, [saes.initial_decoder(each) for each in saes.seeds])
     after = stability.pairwise(stability.pwmcc, decoders)
@@ -32,7 +32,7 @@ def excesses(lab, model, kind, seed):
 
 
 def analytic_chance(model, seed, lab):
-    return Measurement(stability.chance_max_abs_cos(*lab.decoders(model, "topk", seed)[0].shape))
+    return Measurement(stability.chance_max_abs_cos(*lab.sae.decoders(model, "topk", seed)[0].shape))
 
 
 def pwmcc_level(kind, name, published):
@@ -81,7 +81,7 @@ def level(lab, model, kind, seed):
     pairs = pwmccs(lab, model, kind, seed)
     beside = {"largest minus smallest pair": max(pairs) - min(pairs)}
     if not lab.is_swapped:
-        beside |= lab.sae_setting(model, kind, seed)
+        beside |= lab.stability.setting(model, kind, seed)
     return Measurement(fmean(pairs), unit="cosine", beside=beside)
 
 
@@ -126,7 +126,7 @@ def test_topk_relu_equal_restated(model, seed, lab):
     excess = {kind: fmean(excesses(lab, model, kind, seed)) for kind in kinds}
     beside = {f"excess, {kind}": excess[kind] for kind in kinds}
     if not lab.is_swapped:
-        beside |= {f"L0, {kind}": lab.sae_setting(model, kind, seed)["L0"] for kind in kinds}
+        beside |= {f"L0, {kind}": lab.stability.setting(model, kind, seed)["L0"] for kind in kinds}
     return Measurement(excess["topk"] - excess["relu-matched"], beside=beside)
 
 
@@ -148,7 +148,7 @@ def test_topk_relu_equal_restated(model, seed, lab):
 def test_decoupled(model, variant, seed, lab):
     return Measurement(
         {
-            "explained variance": lab.explained_variance(model, variant, seed),
+            "explained variance": lab.sae.explained_variance(model, variant, seed),
             "pwmcc": fmean(pwmccs(lab, model, variant, seed)),
         }
     )

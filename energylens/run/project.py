@@ -48,9 +48,11 @@ class Zoo:
 
     def lab_modules(self) -> Sequence[str]:
         """See `Project`."""
+        from energylens.families import lab_part, names
         from energylens.lab import Lab
 
-        return [Lab.__module__]
+        parts = [part for name in names() if (part := lab_part(name))]
+        return [Lab.__module__, *(part.__module__ for part in parts)]
 
 
 class OneLab:

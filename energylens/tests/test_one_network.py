@@ -36,7 +36,7 @@ def lab(tmp_path_factory):
 
 
 def test_seeds_of_one_network_are_samples_of_its_data(lab):
-    first, second = lab.heads("one", 0), lab.heads("one", 1)
+    first, second = lab.spectral.heads("one", 0), lab.spectral.heads("one", 1)
     assert lab.recipe("one", 0) == lab.recipe("one", 4)
     assert lab.swapped(network="untrained").recipe("one", 0) == lab.swapped(network="untrained").recipe(
         "one", 4
@@ -44,14 +44,16 @@ def test_seeds_of_one_network_are_samples_of_its_data(lab):
     assert first.network.bridge is second.network.bridge
     assert not set(map(tuple, first.prompts.clean.tolist())) & set(map(tuple, second.prompts.clean.tolist()))
     assert not torch.equal(first.damage, second.damage)
-    assert lab.heads("one", 0) is first
+    assert lab.spectral.heads("one", 0) is first
 
 
 def test_a_single_network_is_handed_out_with_the_inputs_of_a_sample(lab):
     """By chance alone two draws of prompts seldom meet: that they are of disjoint samples is another thing."""
     assert [lab.network("one", seed).task for seed in range(5)] == [sampled(TASK, seed) for seed in range(5)]
     for seed in range(2):
-        assert sample_of(lab.heads("one", seed).prompts.clean, TASK.samples).unique().tolist() == [seed]
+        assert sample_of(lab.spectral.heads("one", seed).prompts.clean, TASK.samples).unique().tolist() == [
+            seed
+        ]
 
 
 def test_seeds_of_several_networks_are_the_networks(lab):
@@ -68,8 +70,8 @@ def test_one_network_is_compared_with_no_other(lab):
 
 def test_of_a_network_whose_inputs_are_all_measured_there_is_one_sample(lab):
     assert lab.network("adds").task == HONEST
-    assert lab.grid("adds", 0).logits.shape == (49, 7)
-    assert set(lab.leak_rates("adds")) == {"leak at ="}
+    assert lab.fourier.grid("adds", 0).logits.shape == (49, 7)
+    assert set(lab.fourier.leak_rates("adds")) == {"leak at ="}
 
 
 @pytest.mark.parametrize("seed", WIRED_PROMPTS)

@@ -30,7 +30,7 @@ Notices = Mapping[str, Sequence[str]]
 """Names of controls by "CLAIM/MODEL/VARIANT"; what is left out is the first. CLAIM may be a pattern, as "efas.*"."""
 
 Breaks = Mapping[str, Callable[[Any], Any]]
-"""real -> broken, by the name under which the real one is looked up: "energylens.lab.Lab.network" is a method,
+"""real -> broken, by the name under which the real one is looked up: "energylens.lab.core.Lab.network" is a method,
 "fourier.neurons:shuffled_share" what stands in the file of a claim."""
 
 

@@ -30,7 +30,9 @@ Placed = tuple[str, Definition]
 """A definition, and the file that it is of."""
 
 HOME = "energylens/"
-LAB = f"{HOME}lab.py"
+LABS = (f"{HOME}lab/core.py", f"{HOME}lab.py")
+"""Where the lab is defined, now and in trees of before."""
+
 LAB_HOOK = "pytest_energylens_lab"
 DIGITS = 16
 
@@ -50,9 +52,11 @@ _NOT_READ = (
 _TRAINING = {
     "models": ("checkpoint", "documents", "recipe", "threads", "train", "transformer", "wired", "zoo"),
     "sae": ("build", "match", "planted", "recipe", "scaling", "train", "variants"),
+    "lenses": ("fit", "tuned"),
     "energy": ("fit", "tuned"),
 }
-"""Modules that make artifacts; of models.corpus and sae.activations claims take more than recipes."""
+"""Modules that make artifacts, now and in trees of before; of models.corpus and sae.activations claims take more than
+recipes."""
 
 _CALLED_BY_THE_JUDGE = ("summarise",)
 _CALLED_BY_THE_PLUGIN = ("swapped",)
@@ -108,8 +112,15 @@ class MeasuredCode:
                 members[name].append((at, each))
                 waiting += [(at, each)] if name in accessed else []
             waiting += [each for name in attributes - accessed for each in members.get(name, ())]
+            waiting += [each for name in attributes - accessed for each in self._part_of_the_lab(name)]
             accessed |= attributes
         return reached
+
+    def _part_of_the_lab(self, family: str) -> list[Placed]:
+        """What a family adds to the lab, which is found by the family's name: `lab.energy`."""
+        at = f"{HOME}families/{family}/lab.py"
+        file = self._file(at)
+        return [(at, each) for each in file.definitions.get("PART", ())] if file else []
 
     def _members(self, at: str, definition: Definition) -> Iterator[tuple[str, Definition]]:
         """Methods and attributes of a class, by name; nothing for what is none."""
@@ -128,9 +139,13 @@ class MeasuredCode:
             for each in by_name
             if each.fixture in asked - {""} or (each.at.name == LAB_HOOK and "lab" in asked)
         ]
-        lab = self._file(LAB)
-        if "lab" in asked and not any(each.at.name == LAB_HOOK for _, each in given) and lab:
-            given += [(LAB, each) for each in lab.definitions.get("Lab", ())]
+        if "lab" in asked and not any(each.at.name == LAB_HOOK for _, each in given):
+            given += [
+                (at, each)
+                for at in LABS
+                if (lab := self._file(at))
+                for each in lab.definitions.get("Lab", ())
+            ]
         return given
 
     def _follow(self, at: str, definition: Definition) -> tuple[list[Placed], set[str]]:

@@ -59,6 +59,6 @@ def test_without_key_frequencies_what_is_said_of_them_is_undefined_and_says_why(
 def test_the_share_of_random_sets_is_a_mean_over_many():
     """One key frequency of three holds everything: a set of one has it in a third of the draws."""
     lab = lab_with([1.0], p=7)
-    assert float(fourier.logit_shares(lab.grid().logits)[0]) == pytest.approx(1)
+    assert float(fourier.logit_shares(lab.fourier.grid().logits)[0]) == pytest.approx(1)
     found = measured("fourier.logits", "random-sets", "modadd-1l", 0, lab).value["value"]
     assert found == pytest.approx(1 / 3, abs=0.15)

@@ -359,7 +359,7 @@ def test_sources_are_those_of_the_project_and_ours(package):
         "own_part.py": ("own_late.py", "own_main.py"),
         "own_late.py": (),
     }
-    assert file_name("energylens.lab", package) == "energylens/lab.py"
+    assert file_name("energylens.lab.core", package) == "energylens/lab/core.py"
     assert "energylens/metrics/fourier.py" not in sources_of(["energylens.harness.judge"], package)
     assert set(sources_of(["energylens.run.measure"], package)) == {"energylens/run/measure.py"}
 

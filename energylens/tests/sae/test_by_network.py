@@ -73,7 +73,7 @@ def planted(tmp_path):
             drawn = rng(10 * seed + i)
             W_dec = torch.nn.functional.normalize(torch.randn(3, 5, 3, generator=drawn), dim=-1)
             saes = stored(W_dec, torch.randn(3, 3, generator=drawn), seed)
-            lab.store.put(lab.sae_recipe(PLANTED, kind, seed), saes)
+            lab.store.put(lab.sae.recipe(PLANTED, kind, seed), saes)
     return lab
 
 
@@ -84,7 +84,7 @@ def planted(tmp_path):
 @pytest.mark.parametrize("dictionary", ["trained", "frozen"])
 def test_every_network_has_saes_of_its_own(lab, model, network, dictionary):
     used = lab.swapped(network=network, dictionary=dictionary)
-    recipes = [used.sae_recipe(model, kind, seed) for kind, seed in product(SAE_KINDS, NETWORKS)]
+    recipes = [used.sae.recipe(model, kind, seed) for kind, seed in product(SAE_KINDS, NETWORKS)]
     assert len({key_of(recipe) for recipe in recipes}) == len(SAE_KINDS) * len(NETWORKS)
     assert {recipe.seeds for recipe in recipes} == {sae_seeds(seed) for seed in NETWORKS}
     assert sae_seeds(0) == SAE_SEEDS == (42, 123, 456)
@@ -95,48 +95,48 @@ def test_every_network_has_saes_of_its_own(lab, model, network, dictionary):
 
 
 def test_the_source_of_seed_n_is_network_n(lab):
-    assert lab.sae_recipe(MODEL, "topk", 3).source == zoo(MODEL, 3)
-    assert lab.sae_recipe(PLANTED, "topk", 3).source == PlantedDictionary(seed=3)
+    assert lab.sae.recipe(MODEL, "topk", 3).source == zoo(MODEL, 3)
+    assert lab.sae.recipe(PLANTED, "topk", 3).source == PlantedDictionary(seed=3)
     assert needs_saes("topk", "relu")(lab, MODEL, "", 2) == [
-        lab.sae_recipe(MODEL, kind, 2) for kind in ("topk", "relu")
+        lab.sae.recipe(MODEL, kind, 2) for kind in ("topk", "relu")
     ]
-    assert needs_saes()(lab, MODEL, "relu-matched", 4) == [lab.sae_recipe(MODEL, "relu-matched", 4)]
+    assert needs_saes()(lab, MODEL, "relu-matched", 4) == [lab.sae.recipe(MODEL, "relu-matched", 4)]
 
 
 def test_what_is_remembered_of_one_network_is_not_told_of_another(planted):
     for seed in (0, 1, 0):
         atoms = planted.store.get(PlantedDictionary(seed=seed)).tensors
-        assert planted.planted_dictionary(seed).tolist() == atoms["dictionary"].tolist()
-        assert planted.activations(PLANTED, seed).tolist() == atoms["x"].tolist()
+        assert planted.stability.planted_atoms(PLANTED, seed).tolist() == atoms["dictionary"].tolist()
+        assert planted.sae.activations(PLANTED, seed).tolist() == atoms["x"].tolist()
         for kind in SAE_KINDS:
-            W_dec = planted.store.get(planted.sae_recipe(PLANTED, kind, seed)).tensors["W_dec"]
-            assert [each.tolist() for each in planted.decoders(PLANTED, kind, seed)] == W_dec.tolist()
+            W_dec = planted.store.get(planted.sae.recipe(PLANTED, kind, seed)).tensors["W_dec"]
+            assert [each.tolist() for each in planted.sae.decoders(PLANTED, kind, seed)] == W_dec.tolist()
 
 
 @pytest.mark.parametrize("dictionary", ["isotropic", "covariance", "initial"])
 def test_no_two_saes_share_what_stands_in_for_them(planted, dictionary):
     swapped = planted.swapped(dictionary=dictionary)
     drawn = {
-        (kind, seed, sae_seed): swapped.decoder(PLANTED, kind, seed, sae_seed)
+        (kind, seed, sae_seed): swapped.sae.decoder(PLANTED, kind, seed, sae_seed)
         for kind, seed in product(SAE_KINDS, (0, 1))
         for sae_seed in sae_seeds(seed)
     }
     assert len({each.numpy().tobytes() for each in drawn.values()}) == len(drawn)
     for (kind, seed, sae_seed), each in drawn.items():
         assert each.shape == (5, 3)
-        assert torch.equal(each, swapped.decoder(PLANTED, kind, seed, sae_seed))
+        assert torch.equal(each, swapped.sae.decoder(PLANTED, kind, seed, sae_seed))
 
 
 def test_how_saes_came_out_is_the_mean_over_those_of_the_network(planted, monkeypatch):
     monkeypatch.setattr(Lab, "leak_rates", lambda lab, model, seed: {"at =": 0.1 * seed, "at c": 0.0})
     for seed in (0, 1):
-        saes = planted.saes(PLANTED, "relu", seed)
-        x = planted.activations(PLANTED, seed)
-        train, held_out = split(x, planted.sae_recipe(PLANTED, "relu", seed))
+        saes = planted.sae.trained(PLANTED, "relu", seed)
+        x = planted.sae.activations(PLANTED, seed)
+        train, held_out = split(x, planted.sae.recipe(PLANTED, "relu", seed))
         by_sae = [explained_variance(held_out, saes.reconstruct(held_out, each)) for each in saes.seeds]
-        found = planted.sae_setting(PLANTED, "relu", seed)
+        found = planted.stability.setting(PLANTED, "relu", seed)
         assert len(set(by_sae)) == 3
-        assert planted.explained_variance(PLANTED, "relu", seed) == pytest.approx(sum(by_sae) / 3)
+        assert planted.sae.explained_variance(PLANTED, "relu", seed) == pytest.approx(sum(by_sae) / 3)
         assert found == pytest.approx(
             {
                 "explained variance": sum(by_sae) / 3,
@@ -157,7 +157,7 @@ def judged(folder, claim_id, cosines_by_kind, monkeypatch):
     lab = Lab(Store(folder))
     for kind, by_network in cosines_by_kind.items():
         for seed, cosines in zip(NETWORKS, by_network, strict=True):
-            lab.store.put(lab.sae_recipe(MODEL, kind, seed), stored(with_cosines(*cosines), seed=seed))
+            lab.store.put(lab.sae.recipe(MODEL, kind, seed), stored(with_cosines(*cosines), seed=seed))
     declared = load_claims(CLAIMS)[claim_id]
     measured = {seed: declared.body(model=MODEL, seed=seed, lab=lab) for seed in NETWORKS}
     return measured, judge(declared.claim, MODEL, "", measured, {}, (), False)
@@ -207,7 +207,7 @@ def test_excess_is_taken_pair_by_pair(lab, monkeypatch):
     """Chance of a pair is that of its own two SAEs at step 0, here larger than chance in three dimensions."""
     cosines = [(0.9, 0.8, 0.85)] * 5
     for seed, each in zip(NETWORKS, cosines, strict=True):
-        lab.store.put(lab.sae_recipe(MODEL, "topk", seed), stored(with_cosines(*each), seed=seed))
+        lab.store.put(lab.sae.recipe(MODEL, "topk", seed), stored(with_cosines(*each), seed=seed))
     body = load_claims(CLAIMS)["stability.above-chance"].body
     before = (0.75, 0.6, 0.7)
     by_hand = [(m - m0) / (1 - m0) for m, m0 in zip(cosines[0], before, strict=True)]
@@ -258,7 +258,7 @@ def trained_from(before, after, seed=0):
 @needs_claims
 def test_agreement_beside_reconstruction_is_the_mean_over_the_pairs(lab, monkeypatch):
     monkeypatch.setattr(Lab, "explained_variance", lambda *of: 0.95)
-    lab.store.put(lab.sae_recipe(MODEL, "topk", 2), stored(with_cosines(*APART[2]), seed=2))
+    lab.store.put(lab.sae.recipe(MODEL, "topk", 2), stored(with_cosines(*APART[2]), seed=2))
     found = load_claims(CLAIMS)["stability.decoupled"].body(model=MODEL, variant="topk", seed=2, lab=lab)
     assert found.value["pwmcc"] == pytest.approx(sum(APART[2]) / 3, abs=1e-6)
 
@@ -268,7 +268,7 @@ def test_excesses_of_two_kinds_are_means_over_the_pairs(lab, monkeypatch):
     monkeypatch.setattr(Lab, "sae_setting", lambda *of: {"L0": 32.0})
     after = {"topk": (0.9, 0.8, 0.85), "relu-matched": (0.95, 0.7, 0.8)}
     for kind, cosines in after.items():
-        lab.store.put(lab.sae_recipe(MODEL, kind, 2), trained_from(BEFORE, cosines, 2))
+        lab.store.put(lab.sae.recipe(MODEL, kind, 2), trained_from(BEFORE, cosines, 2))
     found = load_claims(CLAIMS)["stability.topk-relu-equal.restated"].body(model=MODEL, seed=2, lab=lab)
     by_hand = {
         kind: fmean((m - m0) / (1 - m0) for m, m0 in zip(cosines, BEFORE, strict=True))
@@ -286,7 +286,7 @@ def test_no_null_of_the_excess_is_0_by_construction(lab, monkeypatch):
     for null in declared.claim.nulls:
         swapped = lab.swapped(**null.swap)
         trained = BEFORE if swapped.dictionary == "frozen" else (0.9, 0.8, 0.85)
-        swapped.store.put(swapped.sae_recipe(MODEL, "topk", 0), trained_from(BEFORE, trained))
+        swapped.store.put(swapped.sae.recipe(MODEL, "topk", 0), trained_from(BEFORE, trained))
         found = declared.body(model=MODEL, variant="topk", seed=0, lab=swapped).value["value"]
         assert abs(found) > 1e-6, null.name
 
@@ -296,7 +296,7 @@ def test_overlap_with_waves_is_the_mean_over_the_saes(planted, monkeypatch):
     network = SimpleNamespace(modadd=SimpleNamespace(p=7))
     monkeypatch.setattr(Lab, "network", lambda *of: network)
     body, lab = load_claims(CLAIMS)["fourier.sae-overlap"].body, planted.swapped(dictionary="initial")
-    overlaps = [as_published.fourier_overlap(each, 7) for each in lab.decoders(PLANTED, "topk", 0)]
+    overlaps = [as_published.fourier_overlap(each, 7) for each in lab.sae.decoders(PLANTED, "topk", 0)]
     assert len(set(overlaps)) == 3
     assert body(model=PLANTED, variant="topk", seed=0, lab=lab).value["value"] == pytest.approx(
         fmean(overlaps)

@@ -30,7 +30,7 @@ def test_what_is_installed_below_the_project_is_not_its_own(tmp_path):
         hashes.append(MeasuredCode(read).measure("test_a.py", "test_a"))
     assert hashes[0] == hashes[1]
     assert read("site-packages/helpers.py") is None
-    assert read("energylens/lab.py")
+    assert read("energylens/lab/core.py")
 
 
 PARSED = {}

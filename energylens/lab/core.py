@@ -1,0 +1,168 @@
+"""The core of the lab: networks by name, what stands in for them in a control, and what was computed from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
+
+from energylens.errors import InputError
+from energylens.families import lab_part
+from energylens.harness.measurement import Unavailable
+from energylens.harness.one_network import SEVERAL
+from energylens.lab.memory import Memory
+from energylens.lab.models import PLANTED, WIRED
+from energylens.models.checkpoint import UntrainedCheckpoint
+from energylens.models.corpus import PythonText
+from energylens.models.tasks import Text
+from energylens.models.wired import WireInduction
+from energylens.models.zoo import untrained, zoo
+from energylens.sae.planted import PlantedDictionary
+from energylens.store import Artifact, Recipe, Store, key_of
+
+if TYPE_CHECKING:
+    from energylens.lab.saes import SAEPart
+    from energylens.lab.text import TextPart
+    from energylens.models.network import Network
+
+NetworkState = Literal["trained", "untrained"]
+
+DictionaryState = Literal["trained", "initial", "frozen", "isotropic", "covariance"]
+
+
+@dataclass(frozen=True)
+class Lab:
+    """Hands out networks by name. `swapped` gives the same lab with other inputs.
+
+    What families ask beside is reached by their name: `lab.energy`, `lab.spectral` (`energylens.families`); what they
+    share is `lab.sae` and `lab.text`.
+
+    checkpoints: a user's own networks by name; index i is seed i, but for a single one, whose seeds are samples of data
+    (`energylens.models.samples`). on_artifact: called with the recipe of every artifact that is used, also where what
+    was computed from it is remembered; for provenance.
+    """
+
+    store: Store
+    checkpoints: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    on_artifact: Callable[[Recipe], None] = lambda recipe: None
+    network_state: NetworkState = "trained"
+    dictionary: DictionaryState = "trained"
+    _memory: Memory = field(default_factory=Memory, repr=False)
+
+    def __getattr__(self, name: str) -> Any:
+        part = None if name.startswith("_") else lab_part(name)
+        if part is None:
+            raise AttributeError(f"the lab has no {name!r}, and no family of this name has a part of it")
+        return part(self)
+
+    @property
+    def sae(self) -> SAEPart:
+        """SAEs of networks whose inputs are few enough to be listed, and what stands in for their decoders."""
+        from energylens.lab.saes import SAEPart
+
+        return SAEPart(self)
+
+    @property
+    def text(self) -> TextPart:
+        """Held-out text as lenses read it, and SAEs on text."""
+        from energylens.lab.text import TextPart
+
+        return TextPart(self)
+
+    def swapped(self, network: str | None = None, dictionary: str | None = None) -> Lab:
+        """The same lab with other inputs, sharing what it has computed. Errors: InputError for no such swap."""
+        for name, allowed in ((network, NetworkState), (dictionary, DictionaryState)):
+            if name is not None and name not in get_args(allowed):
+                raise InputError(f"no such swap: {name!r}; known: {', '.join(get_args(allowed))}")
+        state, stands_in = network or self.network_state, dictionary or self.dictionary
+        return replace(
+            self, network_state=cast(NetworkState, state), dictionary=cast(DictionaryState, stands_in)
+        )
+
+    @property
+    def is_swapped(self) -> bool:
+        """Whether a null control is being measured; what a claim prints beside its verdict need not be."""
+        return (self.network_state, self.dictionary) != ("trained", "trained")
+
+    def recipe(self, model: str, seed: int = 0) -> Recipe:
+        """The recipe of a network (or of a planted dictionary). Raises InputError for an unknown name."""
+        if model == PLANTED and self.network_state == "untrained":
+            raise InputError(f"{PLANTED} is no network: it has no untrained twin")
+        if model == PLANTED:
+            return PlantedDictionary(seed=seed)
+        if model == WIRED:
+            return self._wired(seed)
+        if model in self.checkpoints:
+            found = self.checkpoints[model][0 if self.is_one_network(model) else seed]
+            return UntrainedCheckpoint(found) if self.network_state == "untrained" else found
+        trained = zoo(model, seed)
+        return untrained(trained) if self.network_state == "untrained" else trained
+
+    def _wired(self, seed: int) -> WireInduction:
+        if self.network_state == "untrained":
+            raise InputError(f"{WIRED} is set by hand: it has no untrained twin")
+        return WireInduction(seed)
+
+    def is_one_network(self, model: str) -> bool:
+        """Whether a user gave one network of this name only: its seeds are samples of data."""
+        return len(self.checkpoints.get(model, ())) == 1
+
+    def seeds(self, model: str, declared: Iterable[int]) -> list[int]:
+        """The networks that there are of a model: the declared seeds, or one for each of a user's checkpoints.
+
+        Raises Unavailable where there is one only: there is nothing to compare it with.
+        """
+        if self.is_one_network(model):
+            raise Unavailable(SEVERAL)
+        return list(range(len(self.checkpoints[model]))) if model in self.checkpoints else list(declared)
+
+    def artifact(self, recipe: Recipe) -> Artifact:
+        """Find or build an artifact."""
+        found = self.store.get(recipe)
+        self._memory.note(recipe, self.on_artifact)
+        return found
+
+    def network(self, model: str, seed: int = 0) -> Network:
+        """A trained (or, when swapped, untrained) network, ready for hooks; a single one on the inputs of a sample."""
+        whole = self.whole_network(model, seed)
+        if not self.is_one_network(model):
+            return whole
+        from energylens.models.samples import sampled
+
+        key = ("sample", key_of(self.recipe(model, seed)), seed)
+        return self.remember(key, lambda: replace(whole, task=sampled(whole.task, seed)))
+
+    def whole_network(self, model: str, seed: int = 0) -> Network:
+        """The same, on all inputs of its task."""
+        from energylens.models.network import Network
+
+        recipe = self.recipe(model, seed)
+
+        def load() -> Network:
+            network = Network.from_artifact(self.artifact(recipe))
+            if not isinstance(network.task, Text):
+                return network
+            return replace(network, task=network.task.with_data(self.artifact(PythonText())))
+
+        return self.remember(("network", key_of(recipe)), load)
+
+    def snapshots(self, model: str, seed: int) -> Iterable[tuple[int, Network]]:
+        """(step, network) at the steps of its training that its recipe kept; use each before asking for the next."""
+        from energylens.models.network import Network
+
+        return Network.snapshots_from(self.artifact(self.recipe(model, seed)))
+
+    def curves(self, model: str, seed: int) -> dict[str, list[float]]:
+        """Training curves of a zoo network by name; empty for a network whose training is not known."""
+        return dict(self.network(model, seed).meta.get("curves", {}))
+
+    def remember(self, key: Any, compute: Callable[[], Any]) -> Any:
+        """What was computed under this key in this process, else `compute()`; kept, and with it what it rests on."""
+        return self._memory.remember(key, compute, self.on_artifact)
+
+
+@cache
+def open_store(url: str | None) -> Store:
+    """The store at `url`, once per process."""
+    return Store(url)
