@@ -12,8 +12,8 @@ import pytest
 
 from energylens.interventions import HookWithoutEffect
 from energylens.lab import WIRED
-from energylens.trust.bench import MUST_FAIL, Bench, reads
-from energylens.trust.sabotage import Sabotage, in_truth, tried, untried
+from energylens.trust.sabotage.broken_instruments import Sabotage, in_truth, tried, untried
+from energylens.trust.sabotage.trial import MUST_FAIL, Bench, reads
 
 SEEDS = 5
 
@@ -361,18 +361,18 @@ SABOTAGES = [
     ),
     Sabotage(
         "patch-changes-nothing",
-        "What is put in the place of head outputs is ignored (interventions.runner.Replace).",
-        breaks={"energylens.interventions.runner.Replace.__call__": ignored},
+        "What is put in the place of head outputs is ignored (runners.runner.Replace).",
+        breaks={"energylens.interventions.runners.runner.Replace.__call__": ignored},
         notices={"*": ["spectral.planted"]},
         seeds=1,
     ),
     Sabotage(
         "hook-changes-nothing",
-        "Heads are edited by hooks that give back what they were given (interventions.runner.Shift, Replace).",
+        "Heads are edited by hooks that give back what they were given (runners.runner.Shift, Replace).",
         breaks={
-            "energylens.interventions.native_weights.is_supported": lambda real: lambda bridge: False,
-            "energylens.interventions.runner.Replace.__call__": ignored,
-            "energylens.interventions.runner.Shift.__call__": ignored,
+            "energylens.interventions.runners.native_weights.is_supported": lambda real: lambda bridge: False,
+            "energylens.interventions.runners.runner.Replace.__call__": ignored,
+            "energylens.interventions.runners.runner.Shift.__call__": ignored,
         },
         notices={"spectral.attribution": ["spectral.planted"]},
         seeds=1,

@@ -27,6 +27,7 @@ from energylens.harness import (
     Within,
     claim,
     gate,
+    in_full,
 )
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ __version__ = version("energylens")
 __all__ = [
     "AtLeast", "AtMost", "Ceiling", "Equivalent", "Figure", "FisherZ", "Gate", "GeometricMean", "HitRate", "Mean",
     "Measurement", "Null", "Pairs", "Question", "Unavailable", "UndecidableClaimWarning", "Within",
-    "check", "claim", "gate",
+    "check", "claim", "gate", "in_full",
 ]  # fmt: skip
 
 

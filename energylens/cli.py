@@ -17,7 +17,7 @@ from energylens.harness.trust_file import TRUST_FILE
 from energylens.trust.record import SECTIONS
 
 if TYPE_CHECKING:
-    from energylens.harness.claim import Claim
+    from energylens.harness.declare.claim import Claim
     from energylens.run.session import Session
 
 DESCRIPTION = """\
@@ -215,9 +215,9 @@ def _results_argument(parser: argparse.ArgumentParser) -> None:
 def _list(options: argparse.Namespace) -> int:
     from tabulate import tabulate
 
-    from energylens.harness.cases import cases_of
-    from energylens.harness.decidable import words_decided
-    from energylens.harness.ledger import read_ledger
+    from energylens.harness.compare.ledger import read_ledger
+    from energylens.harness.declare.cases import cases_of
+    from energylens.harness.declare.decidable import words_decided
 
     if options.amended:
         return _list_amended(options)
@@ -247,7 +247,7 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _list_amended(options: argparse.Namespace) -> int:
-    from energylens.harness.amendments import add_amendments
+    from energylens.harness.compare.amendments import add_amendments
     from energylens.report.amended import amendments_text
     from energylens.run.measured_code.edits import edits
 
@@ -284,8 +284,8 @@ def _build(options: argparse.Namespace) -> int:
 def _report(options: argparse.Namespace) -> int:
     if options.readme:
         return _readme(options.readme)
-    from energylens.harness.amendments import AMENDMENTS, read_amendments
-    from energylens.harness.history import HISTORY, read_history
+    from energylens.harness.compare.amendments import AMENDMENTS, read_amendments
+    from energylens.harness.compare.history import HISTORY, read_history
     from energylens.harness.results import read_results
     from energylens.harness.trust_file import read_sections
     from energylens.report import write_report
@@ -317,8 +317,8 @@ def _readme(path: Path) -> int:
 
 
 def _diff(options: argparse.Namespace) -> int:
-    from energylens.harness.diff import diff
-    from energylens.harness.revision import results_of
+    from energylens.harness.compare.diff import diff
+    from energylens.harness.compare.revision import results_of
     from energylens.report.changes import changes_text
 
     old, new = results_of(options.a), results_of(options.b)
@@ -328,10 +328,10 @@ def _diff(options: argparse.Namespace) -> int:
 
 def _replicate(options: argparse.Namespace) -> int:
     from energylens.errors import InputError
-    from energylens.harness.plain import replace_file
-    from energylens.harness.replication import replicate
-    from energylens.harness.replications import record_replication, replication_line
-    from energylens.harness.revision import results_of
+    from energylens.harness.compare.replication import replicate
+    from energylens.harness.compare.replications import record_replication, replication_line
+    from energylens.harness.compare.revision import results_of
+    from energylens.harness.json_values import replace_file
     from energylens.report.replication import replication_figure, replication_text
     from energylens.report.style import encode, styled
 
@@ -361,7 +361,7 @@ def _badge(options: argparse.Namespace) -> int:
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from energylens.harness.plan import plan
+    from energylens.harness.compare.plan import plan
     from energylens.harness.results import read_results
     from energylens.report.plan import plan_text
 
@@ -420,7 +420,7 @@ def _store_gc(options: argparse.Namespace) -> int:
 
 def _catalogue(folder: Path) -> list[Any]:
     from energylens.errors import InputError
-    from energylens.harness.catalogue import load_claims
+    from energylens.harness.declare.catalogue import load_claims
 
     if not folder.is_dir():
         raise InputError(f"no folder {folder}; name the folder of claims with --claims")
@@ -451,7 +451,7 @@ def _session(options: argparse.Namespace) -> Iterator["Session"]:
 
 def _needed(session: "Session", claims: Iterable["Claim"]) -> list[Any]:
     """The recipes that these claims need, at all their seeds."""
-    from energylens.harness.cases import cases_of
+    from energylens.harness.declare.cases import cases_of
     from energylens.run.needs import recipes_needed
 
     cases = [case for claim in claims for case in cases_of(claim, session.seeds_by_model(claim))]

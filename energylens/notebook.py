@@ -12,11 +12,11 @@ from traceback import format_exc
 from typing import TYPE_CHECKING, Any
 
 from energylens.errors import InputError
-from energylens.harness.cases import Case
-from energylens.harness.catalogue import Declared, load_claims
-from energylens.harness.claim import claim_of
-from energylens.harness.ledger import Mode
-from energylens.harness.measurement import Unavailable
+from energylens.harness.compare.ledger import Mode
+from energylens.harness.declare.cases import Case
+from energylens.harness.declare.catalogue import Declared, load_claims
+from energylens.harness.declare.claim import claim_of
+from energylens.harness.declare.measurement import Unavailable
 from energylens.run.finish import results_of
 from energylens.run.measure import Measurer, only_lab, record
 from energylens.run.needs import build_missing, recipes_needed

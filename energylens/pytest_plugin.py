@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from energylens.errors import DeclarationError, EnergylensError, InputError
-from energylens.harness.cases import Case
-from energylens.harness.catalogue import Declared
-from energylens.harness.claim import TIERS, Claim, claim_of
-from energylens.harness.measurement import Unavailable
+from energylens.harness.declare.cases import Case
+from energylens.harness.declare.catalogue import Declared
+from energylens.harness.declare.claim import TIERS, Claim, claim_of
+from energylens.harness.declare.measurement import Unavailable
+from energylens.harness.json_values import plain
 from energylens.harness.one_network import word_of
-from energylens.harness.plain import plain
 from energylens.plugin import hookspecs, zoo_hooks
 from energylens.plugin.items import calling, case_of, note_code, prebuild, selected
 from energylens.plugin.options import add_options, read_options

@@ -3,8 +3,7 @@
 import math
 from dataclasses import replace
 
-from energylens import AtLeast, Ceiling, Figure, Measurement, Null, Question, claim
-from energylens.harness.extend import in_full
+from energylens import AtLeast, Ceiling, Figure, Measurement, Null, Question, claim, in_full
 from energylens.lab import COVARIANCE, TEXT_VARIANTS, UNTRAINED, needs_text_saes
 
 SOURCE = "Energy-Lens study: alignment of SAE features with energy gradients (EFAS)"

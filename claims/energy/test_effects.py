@@ -3,8 +3,7 @@
 import math
 from statistics import fmean
 
-from energylens import AtLeast, Ceiling, Figure, FisherZ, Mean, Measurement, Null, claim
-from energylens.harness.extend import in_full
+from energylens import AtLeast, Ceiling, Figure, FisherZ, Mean, Measurement, Null, claim, in_full
 from energylens.lab import COVARIANCE, UNTRAINED, needs_text_saes
 
 SOURCE = "Energy-Lens study: aligned features as levers on the model"

@@ -2,8 +2,7 @@
 
 from statistics import fmean
 
-from energylens import AtLeast, AtMost, FisherZ, Measurement, Null, claim
-from energylens.harness.extend import in_full
+from energylens import AtLeast, AtMost, FisherZ, Measurement, Null, claim, in_full
 from energylens.lab import TEXT_SAE_SEEDS, TEXT_VARIANTS, needs_text_saes, needs_tuned_lens
 
 MODELS = ["pygpt-2l"]

@@ -3,8 +3,7 @@
 import math
 from statistics import fmean
 
-from energylens import AtLeast, AtMost, Figure, Measurement, Null, claim
-from energylens.harness.extend import in_full
+from energylens import AtLeast, AtMost, Figure, Measurement, Null, claim, in_full
 from energylens.lab import UNTRAINED, needs_network
 
 SOURCE = "Published study of feature-energy alignment (EFAS)"

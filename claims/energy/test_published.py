@@ -1,7 +1,6 @@
 """The published level of alignment, by the published estimator on a real network."""
 
-from energylens import AtLeast, Equivalent, Measurement, Null, claim
-from energylens.harness.extend import in_full
+from energylens import AtLeast, Equivalent, Measurement, Null, claim, in_full
 from energylens.lab import COVARIANCE, TEXT_VARIANTS, UNTRAINED, needs_text_saes
 
 SOURCE = "Energy-Lens study: 496 alignments of SAE features with energy gradients"

@@ -1,7 +1,6 @@
 """Attention sinks of text besides BOS: are there any, and are they places of low energy?"""
 
-from energylens import AtLeast, AtMost, Figure, Measurement, claim
-from energylens.harness.extend import in_full
+from energylens import AtLeast, AtMost, Figure, Measurement, claim, in_full
 from energylens.lab import UNTRAINED, needs_network
 
 MODELS, SEEDS = ["pygpt-2l"], range(5)

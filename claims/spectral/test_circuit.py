@@ -2,8 +2,7 @@
 
 import math
 
-from energylens import AtLeast, AtMost, Figure, Measurement, Null, Within, claim
-from energylens.harness.extend import in_full
+from energylens import AtLeast, AtMost, Figure, Measurement, Null, Within, claim, in_full
 from energylens.lab import UNTRAINED, needs_network
 
 N_RANDOM = 30

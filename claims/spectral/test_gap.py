@@ -3,8 +3,7 @@
 import math
 from statistics import fmean
 
-from energylens import AtMost, Ceiling, Figure, FisherZ, Gate, Measurement, Null, Question, claim
-from energylens.harness.extend import in_full
+from energylens import AtMost, Ceiling, Figure, FisherZ, Gate, Measurement, Null, Question, claim, in_full
 from energylens.lab import UNTRAINED, WIRED, needs_network
 
 SOURCE = (

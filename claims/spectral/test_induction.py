@@ -1,7 +1,6 @@
 """Induction heads: two layers form them, one layer cannot."""
 
-from energylens import AtLeast, AtMost, Figure, Gate, Measurement, Null, claim, gate
-from energylens.harness.extend import in_full
+from energylens import AtLeast, AtMost, Figure, Gate, Measurement, Null, claim, gate, in_full
 from energylens.lab import UNTRAINED, WIRED, needs_network
 
 ONE_LAYER = "induction-1l"

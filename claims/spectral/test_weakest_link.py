@@ -3,8 +3,7 @@
 import math
 from statistics import fmean
 
-from energylens import AtLeast, Ceiling, Gate, HitRate, Measurement, Null, claim
-from energylens.harness.extend import in_full
+from energylens import AtLeast, Ceiling, Gate, HitRate, Measurement, Null, claim, in_full
 from energylens.lab import UNTRAINED, WIRED, needs_network
 
 SOURCE = (

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 from energylens.errors import InputError
-from energylens.harness.claim import Claim
-from energylens.harness.control import Ceiling
-from energylens.harness.measurement import SINGLE
+from energylens.harness.declare.claim import Claim
+from energylens.harness.declare.control import Ceiling
+from energylens.harness.declare.measurement import SINGLE
+from energylens.harness.declare.statistic import HitRate
 from energylens.harness.parts import Judged, Measured, judge_part
-from energylens.harness.statistic import HitRate
 from energylens.harness.verdict import CeilingResult, Word
 
 

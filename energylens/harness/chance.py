@@ -8,10 +8,10 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
-from energylens.harness.claim import Claim
-from energylens.harness.control import Null
+from energylens.harness.declare.claim import Claim
+from energylens.harness.declare.control import Null
+from energylens.harness.declare.region import Region
 from energylens.harness.parts import ALPHA, Judged, Measured, combine, judge_part, rounding
-from energylens.harness.region import Region
 from energylens.harness.verdict import ChanceResult, NullResult, Word
 
 if TYPE_CHECKING:

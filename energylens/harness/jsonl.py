@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from energylens.errors import InputError
-from energylens.harness.plain import plain, replace_file
+from energylens.harness.json_values import plain, replace_file
 
 
 def to_line(value: Mapping[str, Any]) -> bytes:

@@ -10,11 +10,11 @@ from dataclasses import replace
 
 from energylens.harness.ceiling import judge_ceiling, out_of_reach
 from energylens.harness.chance import by_chance_too, judge_null, not_compared
-from energylens.harness.claim import Claim
-from energylens.harness.control import Null
+from energylens.harness.declare.claim import Claim
+from energylens.harness.declare.control import Null
+from energylens.harness.declare.region import Region
 from energylens.harness.one_network import exactly
 from energylens.harness.parts import Judged, Measured, combine, judge_part
-from energylens.harness.region import Region
 from energylens.harness.verdict import (
     AS_IT_MUST,
     BY_CHANCE_TOO,

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from energylens.harness.claim import Claim
-from energylens.harness.measurement import Measurement
-from energylens.harness.statistic import Mean, Pairs, Summary
+from energylens.harness.declare.claim import Claim
+from energylens.harness.declare.measurement import Measurement
+from energylens.harness.declare.statistic import Mean, Pairs, Summary
 from energylens.harness.verdict import Unit, Verdict, Word
 
 SEVERAL = "asks for several networks; one was given"

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from energylens.harness.claim import Claim
-from energylens.harness.measurement import Measurement
-from energylens.harness.region import Region
-from energylens.harness.statistic import Summary
+from energylens.harness.declare.claim import Claim
+from energylens.harness.declare.measurement import Measurement
+from energylens.harness.declare.region import Region
+from energylens.harness.declare.statistic import Summary
 from energylens.harness.verdict import PartResult, Word
 
 if TYPE_CHECKING:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from energylens.errors import InputError
-from energylens.harness.claim import MEASURE, Claim, hash_of
-from energylens.harness.decidable import described
+from energylens.harness.declare.claim import MEASURE, Claim, hash_of
+from energylens.harness.declare.decidable import described
 from energylens.harness.headline import headline
+from energylens.harness.json_values import plain, write_json
 from energylens.harness.one_network import is_one_network
-from energylens.harness.plain import plain, write_json
-from energylens.harness.run import RunFolder
+from energylens.harness.run_folder import RunFolder
 from energylens.harness.verdict import AS_IT_MUST, ERROR, Unit, Word, row_key
 
 SCHEMA = 1

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from energylens.errors import InputError
-from energylens.harness.replications import REPLICATIONS, read_replications
+from energylens.harness.compare.replications import REPLICATIONS, read_replications
 
 TRUST_FILE = "trust.json"
 """Beside results.json, in the folder of reports."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         mean_z,
         unedited_z,
     )
-    from energylens.interventions.attribution import attribution_patch
+    from energylens.interventions.attribution_patching import attribution_patch
     from energylens.interventions.hooks import HookWithoutEffect, intervening
     from energylens.interventions.latents import (
         AblatedLatents,
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     )
     from energylens.interventions.metric import KL, LogitDiff, Metric, NextTokenLoss
     from energylens.interventions.patching import Patched, patch_heads
-    from energylens.interventions.paths import path_patch
+    from energylens.interventions.path_patching import path_patch
     from energylens.interventions.prompts import all_heads, padded
-    from energylens.interventions.runner import remembered
+    from energylens.interventions.runners.runner import remembered
     from energylens.interventions.sweep import logits_at
 
 _HOMES = {
@@ -48,7 +48,7 @@ _HOMES = {
         "mean_z",
         "unedited_z",
     ),
-    "attribution": ("attribution_patch",),
+    "attribution_patching": ("attribution_patch",),
     "hooks": ("HookWithoutEffect", "intervening"),
     "latents": (
         "AblatedLatents",
@@ -60,9 +60,9 @@ _HOMES = {
     ),
     "metric": ("KL", "LogitDiff", "Metric", "NextTokenLoss"),
     "patching": ("Patched", "patch_heads"),
-    "paths": ("path_patch",),
+    "path_patching": ("path_patch",),
     "prompts": ("all_heads", "padded"),
-    "runner": ("remembered",),
+    "runners.runner": ("remembered",),
     "sweep": ("logits_at",),
 }
 

@@ -19,12 +19,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from energylens.errors import EnergylensError, InputError
-from energylens.interventions.bridged import BridgedRun, BridgedRunner, Hooks
 from energylens.interventions.hooks import canonical, intervening
-from energylens.interventions.native import NativeRun, NativeRunner
-from energylens.interventions.native_weights import Block, is_supported
 from energylens.interventions.prompts import Mask
-from energylens.interventions.runner import hardest, rounding, take
+from energylens.interventions.runners.bridged import BridgedRun, BridgedRunner, Hooks
+from energylens.interventions.runners.native import NativeRun, NativeRunner
+from energylens.interventions.runners.native_weights import Block, is_supported
+from energylens.interventions.runners.runner import hardest, rounding, take
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge

@@ -1,6 +1,6 @@
 """Null controls that run a claim's own body in a swapped lab."""
 
-from energylens.harness.control import Null
+from energylens.harness.declare.control import Null
 
 UNTRAINED = Null("untrained", "the network at initialisation", swap={"network": "untrained"})
 STEP_0 = Null("step-0", "the SAEs before training", swap={"dictionary": "initial"})

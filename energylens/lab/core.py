@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from energylens.errors import InputError
 from energylens.families import lab_part
-from energylens.harness.measurement import Unavailable
+from energylens.harness.declare.measurement import Unavailable
 from energylens.harness.one_network import SEVERAL
 from energylens.lab.memory import Memory
 from energylens.lab.models import PLANTED, WIRED

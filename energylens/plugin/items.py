@@ -7,8 +7,8 @@ from contextlib import contextmanager
 import pytest
 
 from energylens.errors import StoreError
-from energylens.harness.cases import Case
-from energylens.harness.measurement import Unavailable
+from energylens.harness.declare.cases import Case
+from energylens.harness.declare.measurement import Unavailable
 from energylens.run.needs import build_missing, recipes_needed
 from energylens.run.session import Session
 from energylens.run.witness import bodies_of

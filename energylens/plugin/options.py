@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from energylens.harness.ledger import Mode
+from energylens.harness.compare.ledger import Mode
 from energylens.run.options import PARTIAL_REPORTS, Options
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from energylens.harness.ledger import Status
+from energylens.harness.compare.ledger import Status
 from energylens.harness.verdict import Word
 
 MEASURED = "measured"

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from energylens.harness.ledger import Status
-from energylens.harness.replication import NOTABLE, share_beyond
+from energylens.harness.compare.ledger import Status
+from energylens.harness.compare.replication import NOTABLE, share_beyond
 from energylens.harness.results import NOT_SELECTED
 from energylens.plugin.outcome import NOT_REPLICATED
 from energylens.run.finish import Finished

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 import pytest
 
-from energylens.harness.cases import Case
-from energylens.harness.decidable import UndecidableClaimWarning, undecidable
+from energylens.harness.declare.cases import Case
+from energylens.harness.declare.decidable import UndecidableClaimWarning, undecidable
 from energylens.run.session import Session
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from energylens.harness.cases import Case, cases_of
+from energylens.harness.declare.cases import Case, cases_of
 from energylens.run.session import Session
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from energylens.harness.ledger import CONTROLS
+from energylens.harness.compare.ledger import CONTROLS
 from energylens.report.text import DASH, Md, clean, count, link, markdown, number, table
 from energylens.report.view import JSON
 

@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from energylens.harness.causes import Cause, Kind
-from energylens.harness.diff import Change, Status
+from energylens.harness.compare.causes import Cause, Kind
+from energylens.harness.compare.diff import Change, Status
 from energylens.report.text import DASH, clean, count, number
 from energylens.report.view import JSON, part_of, place
 from energylens.report.words import verdict_text

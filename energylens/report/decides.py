@@ -1,6 +1,6 @@
 """What the declared seeds of a claim can decide at all, in words, from its `reach` in results.json."""
 
-from energylens.harness.reach import RATE, words
+from energylens.harness.declare.reach import RATE, words
 from energylens.report.text import number
 from energylens.report.view import JSON
 

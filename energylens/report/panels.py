@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from energylens.errors import InputError
-from energylens.harness.figure import read_series
+from energylens.harness.declare.figure import read_series
 from energylens.report.style import GREY, INK, WIDTH, shorten
 from energylens.report.text import clean
 from energylens.report.view import JSON, Entry, cases_at

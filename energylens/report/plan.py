@@ -3,8 +3,8 @@
 import math
 from collections.abc import Iterator, Sequence
 
-from energylens.harness.measurement import SINGLE
-from energylens.harness.plan import CAP, Need, Row
+from energylens.harness.compare.plan import CAP, Need, Row
+from energylens.harness.declare.measurement import SINGLE
 from energylens.report.text import clean, count, number, rounded
 
 _UNIT = {"linear": "", "fisher z": " in Fisher's z", "log": " in logarithms"}

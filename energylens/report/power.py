@@ -19,7 +19,7 @@ _APART, _OFF_DOTS = 0.12, 0.06
 
 
 def power_curves(panels: Sequence[JSON]) -> "Figure":
-    """The panels of `energylens.trust.calibration.power` side by side: lines by formula, dots through the judge.
+    """The panels of `energylens.trust.calibration.wrong_words.power` side by side: lines by formula, dots by the judge.
 
     Every curve carries its number of seeds where it is farthest from the others; bars are two Monte Carlo errors.
     """

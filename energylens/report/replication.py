@@ -4,8 +4,8 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from energylens.harness.replication import FAR, NOTABLE, Replication, by_family, share_beyond
-from energylens.harness.replications import replication_line, share_notable
+from energylens.harness.compare.replication import FAR, NOTABLE, Replication, by_family, share_beyond
+from energylens.harness.compare.replications import replication_line, share_notable
 from energylens.report.style import COLOURS, GREY, INK, SERIES, new_figure, shorten
 from energylens.report.text import DASH, Md, bold, clean, count, markdown, number, table
 from energylens.report.view import JSON

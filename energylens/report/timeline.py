@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from energylens.harness.ledger import Status
+from energylens.harness.compare.ledger import Status
 from energylens.harness.verdict import AS_IT_MUST, Word, row_key
 from energylens.report.amended import amendments_tables
 from energylens.report.strips import Mark

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from energylens.harness.plain import replace_file
+from energylens.harness.json_values import replace_file
 from energylens.report.badge import badge, badge_svg, claim_badge
 from energylens.report.document import document, picture_names
 from energylens.report.replication import REPLICATION_FIGURE, replication_figure

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from energylens.harness.amendments import AMENDMENTS, add_amendments, amendments_of
-from energylens.harness.ledger import Mode
+from energylens.harness.compare.amendments import AMENDMENTS, add_amendments, amendments_of
+from energylens.harness.compare.ledger import Mode
 from energylens.run.session import Session
 
 

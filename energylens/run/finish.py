@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from energylens.harness.history import HISTORY, append_history, history_line
-from energylens.harness.ledger import Mode, updated, write_ledger
+from energylens.harness.compare.history import HISTORY, append_history, history_line
+from energylens.harness.compare.ledger import Mode, updated, write_ledger
 from energylens.harness.provenance import provenance
 from energylens.harness.results import ERROR, assemble, write_results
 from energylens.harness.trust_file import read_sections
 from energylens.harness.verdict import Word
 from energylens.run.amendments import record_amendments
-from energylens.run.basis import add_basis
+from energylens.run.evidence import add_basis
 from energylens.run.options import PARTIAL_REPORTS
 from energylens.run.session import Session
 

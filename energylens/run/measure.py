@@ -7,15 +7,15 @@ from dataclasses import replace
 from typing import Any
 
 from energylens.errors import InputError
-from energylens.harness.cases import Case, gate_cases
-from energylens.harness.claim import Claim
-from energylens.harness.control import Gate
-from energylens.harness.figure import read_series
+from energylens.harness.compare.ledger import Comparison, compare
+from energylens.harness.declare.cases import Case, gate_cases
+from energylens.harness.declare.claim import Claim
+from energylens.harness.declare.control import Gate
+from energylens.harness.declare.figure import read_series
+from energylens.harness.declare.measurement import Measurement, Unavailable
+from energylens.harness.json_values import plain
 from energylens.harness.judge import judge
-from energylens.harness.ledger import Comparison, compare
-from energylens.harness.measurement import Measurement, Unavailable
 from energylens.harness.one_network import told, unanswerable
-from energylens.harness.plain import plain
 from energylens.harness.verdict import GateResult, Unit, Verdict, Word
 from energylens.run.session import Session
 

@@ -4,8 +4,8 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from energylens.harness.cases import Case, cases_behind
-from energylens.harness.measurement import Unavailable
+from energylens.harness.declare.cases import Case, cases_behind
+from energylens.harness.declare.measurement import Unavailable
 from energylens.run.session import Session
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from energylens.harness.ledger import Mode
+from energylens.harness.compare.ledger import Mode
 
 PARTIAL_REPORTS = Path(".energylens", "last-run")
 """Where a run that does not cover every declared claim leaves its report."""

@@ -9,17 +9,17 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from energylens.errors import DeclarationError, InputError
-from energylens.harness.amendments import AMENDMENTS, read_amendments
-from energylens.harness.cases import Case, cases_behind, cases_of
-from energylens.harness.catalogue import Declared, add_declared, load_claims
-from energylens.harness.claim import Claim
-from energylens.harness.history import HISTORY, read_history
-from energylens.harness.ledger import read_ledger
+from energylens.harness.compare.amendments import AMENDMENTS, read_amendments
+from energylens.harness.compare.history import HISTORY, read_history
+from energylens.harness.compare.ledger import read_ledger
+from energylens.harness.declare.cases import Case, cases_behind, cases_of
+from energylens.harness.declare.catalogue import Declared, add_declared, load_claims
+from energylens.harness.declare.claim import Claim
+from energylens.harness.declare.question import check_answers, questions_beside
 from energylens.harness.one_network import unanswerable
 from energylens.harness.provenance import machine_of, provenance
-from energylens.harness.question import check_answers, questions_beside
 from energylens.harness.results import describe_claim
-from energylens.harness.run import RunFolder
+from energylens.harness.run_folder import RunFolder
 from energylens.harness.verdict import Unit
 from energylens.run.measured_code.measured import MeasuredCode, reader
 from energylens.run.measured_code.sources import PACKAGE

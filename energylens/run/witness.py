@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from energylens.harness.cases import Case
-from energylens.harness.claim import Claim
-from energylens.harness.run import RunFolder
+from energylens.harness.declare.cases import Case
+from energylens.harness.declare.claim import Claim
+from energylens.harness.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from energylens.run.session import Session

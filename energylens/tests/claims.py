@@ -4,7 +4,7 @@ from functools import cache
 from pathlib import Path
 
 import energylens.tests
-from energylens.harness.catalogue import load_claims
+from energylens.harness.declare.catalogue import load_claims
 
 CLAIMS = Path(energylens.tests.__file__).parents[2] / "claims"
 

@@ -89,7 +89,7 @@ def test_a_broken_pipe_of_something_else_is_an_error(monkeypatch):
 
 def test_declaring_the_shipped_claims_loads_no_torch():
     code = (
-        "import sys; from pathlib import Path; from energylens.harness.catalogue import load_claims\n"
+        "import sys; from pathlib import Path; from energylens.harness.declare.catalogue import load_claims\n"
         "import energylens.tests; root = Path(energylens.tests.__file__).parents[2]\n"
         "print(len(load_claims(root / 'claims')))\n"
         "assert not {'torch', 'scipy', 'transformer_lens'} & set(sys.modules), 'heavy import'"

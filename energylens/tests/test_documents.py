@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from energylens.harness.catalogue import load_claims
+from energylens.harness.declare.catalogue import load_claims
 from energylens.harness.results import parse_results
 from energylens.harness.trust_file import TRUST_FILE, read_sections
 from energylens.report import badge, badge_svg

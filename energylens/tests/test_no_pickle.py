@@ -16,7 +16,7 @@ import pytest
 
 import energylens
 from energylens.errors import InputError
-from energylens.harness.run import RunFolder
+from energylens.harness.run_folder import RunFolder
 from energylens.models.checkpoint import export_checkpoint, match_checkpoints
 from energylens.store import DamagedArtifactWarning, Store, key_of
 from energylens.store.manifest import _digest
@@ -208,7 +208,7 @@ def test_a_malicious_payload_in_the_store_is_set_aside(make, mark, tmp_path):
 
 
 def test_malicious_arrays_of_a_run_are_refused(mark, tmp_path):
-    from energylens.harness.cases import Case
+    from energylens.harness.declare.cases import Case
     from energylens.tests.harness.helpers import declare, nothing
 
     case = Case(declare(), "dice", "", 0)

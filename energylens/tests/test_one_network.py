@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from energylens import Unavailable
-from energylens.families.spectral import head_prompts
+from energylens.families.spectral.head_prompts import head_prompts
 from energylens.lab import WIRED, Lab
 from energylens.models.checkpoint import export_checkpoint, match_checkpoints
 from energylens.models.samples import sample_of, sampled

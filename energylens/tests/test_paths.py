@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from energylens import Null
 from energylens.errors import DeclarationError, InputError, StoreError
-from energylens.harness.cases import Case
-from energylens.harness.run import RunFolder
+from energylens.harness.declare.cases import Case
+from energylens.harness.run_folder import RunFolder
 from energylens.models.checkpoint import match_checkpoints
 from energylens.models.zoo import ZOO_NAMES
 from energylens.report import write_report

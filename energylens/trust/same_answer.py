@@ -14,9 +14,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from energylens.errors import EnergylensError, InputError
-from energylens.harness.cases import Case
-from energylens.harness.catalogue import load_claims
-from energylens.harness.plain import plain
+from energylens.harness.declare.cases import Case
+from energylens.harness.declare.catalogue import load_claims
+from energylens.harness.json_values import plain
 from energylens.harness.results import ERROR, read_results
 from energylens.harness.verdict import Verdict, Word, row_key
 from energylens.lab import Lab, open_store
@@ -27,7 +27,7 @@ from energylens.sae.recipe import TrainSAEs
 from energylens.sae.variants import ReLU
 from energylens.store import Progress as Steps
 from energylens.store import Recipe, Store
-from energylens.trust.bench import Trial
+from energylens.trust.sabotage.trial import Trial
 
 Progress = Callable[[str], None]
 

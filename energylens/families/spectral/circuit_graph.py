@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from energylens.families.spectral.head_prompts import HeadPrompts
 from energylens.interventions import path_patch
-from energylens.interventions.paths import LOGITS, Receiver
+from energylens.interventions.path_patching import LOGITS, Receiver
 from energylens.interventions.prompts import Head
 from energylens.models.network import Network
 

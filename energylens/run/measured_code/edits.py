@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from energylens.errors import InputError
-from energylens.harness.amendments import changes, move, moved, row_of
-from energylens.harness.claim import MEASURE, without_measure
-from energylens.harness.repository import Commit, Repository, first_with
+from energylens.harness.compare.amendments import changes, move, moved, row_of
+from energylens.harness.compare.repository import Commit, Repository, first_with
+from energylens.harness.compare.revision import COMMITTED
+from energylens.harness.declare.claim import MEASURE, without_measure
 from energylens.harness.results import ERROR, parse_results
-from energylens.harness.revision import COMMITTED
 from energylens.harness.verdict import Word, row_key
 from energylens.run.measured_code.definitions import SourceFile
 from energylens.run.measured_code.measured import MeasuredCode

@@ -22,8 +22,8 @@ from energylens import (
 )
 from energylens.errors import InputError
 from energylens.harness import Word
+from energylens.harness.declare.statistic import Summary
 from energylens.harness.judge import judge
-from energylens.harness.statistic import Summary
 from energylens.stats import clopper_pearson, jackknife_pairs, t_interval
 from energylens.tests.harness.helpers import declare, measured, nothing
 

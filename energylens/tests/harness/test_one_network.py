@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from energylens import AtLeast, AtMost, FisherZ, HitRate, Null, Pairs, Within
 from energylens.harness import Word
+from energylens.harness.json_values import plain
 from energylens.harness.judge import judge
 from energylens.harness.one_network import SEVERAL, is_one_network, told, unanswerable, word_of
-from energylens.harness.plain import plain
 from energylens.harness.results import claim_word
 from energylens.harness.verdict import GateResult, Unit
 from energylens.tests.harness.helpers import declare, measured, nothing

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from energylens import AtLeast, Gate, Measurement, Unavailable
 from energylens.errors import InputError
-from energylens.harness.cases import Case, cases_of, gate_cases
+from energylens.harness.declare.cases import Case, cases_of, gate_cases
+from energylens.harness.json_values import plain, write_json
 from energylens.harness.judge import judge
-from energylens.harness.plain import plain, write_json
 from energylens.harness.results import assemble, claim_word, describe_claim, read_results, write_results
-from energylens.harness.run import RunFolder
+from energylens.harness.run_folder import RunFolder
 from energylens.tests.harness.helpers import NOTHING, declare, measured
 
 LARGE = (2.0, 2.1, 1.9, 2.05, 1.95)

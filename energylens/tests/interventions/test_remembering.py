@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from energylens.interventions import LogitDiff, ablate_heads, attribution_patch, patch_heads, remembered
-from energylens.interventions import runner as runners
 from energylens.interventions.ablation import Zero
-from energylens.interventions.runner import Remembering, runner_for
+from energylens.interventions.runners import runner as runners
+from energylens.interventions.runners.runner import Remembering, runner_for
 from energylens.tests.interventions.bridges import ALL, bridge, padded_pair, prompts
 
 CLEAN, CORRUPTED = prompts()

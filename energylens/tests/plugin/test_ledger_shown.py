@@ -8,8 +8,8 @@ import pandas  # noqa: F401
 import pytest
 import statsmodels.stats.multitest  # noqa: F401
 
-from energylens.harness.amendments import AMENDMENTS, read_amendments
-from energylens.harness.history import HISTORY, read_history
+from energylens.harness.compare.amendments import AMENDMENTS, read_amendments
+from energylens.harness.compare.history import HISTORY, read_history
 
 pytest_plugins = "pytester"
 

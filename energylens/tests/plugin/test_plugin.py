@@ -416,7 +416,7 @@ def test_a_project_without_claims_is_left_alone(pytester):
 
 def test_a_claim_at_full_size_is_collected_when_it_is_asked_for(project):
     larger = """
-from energylens.harness.extend import in_full
+from energylens.harness.declare.in_full import in_full
 test_large_full = in_full(test_large, seeds=range(6))
 """
     (project.path / "claims" / "test_mean.py").write_text(MEAN + larger)

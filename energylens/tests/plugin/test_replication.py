@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from energylens.harness.ledger import read_ledger
+from energylens.harness.compare.ledger import read_ledger
 from energylens.tests.plugin.projects import environment
 
 CONFTEST = """

@@ -10,8 +10,8 @@ import pytest
 import statsmodels.stats.multitest  # noqa: F401
 
 import energylens
-from energylens.harness.catalogue import load_claims
-from energylens.harness.decidable import undecidable
+from energylens.harness.declare.catalogue import load_claims
+from energylens.harness.declare.decidable import undecidable
 
 pytest_plugins = "pytester"
 
@@ -28,7 +28,7 @@ def pytest_energylens_lab(store):
 CLAIMS = """
 import math
 from energylens import AtLeast, HitRate, Measurement, Null, claim
-from energylens.harness.statistic import Summary
+from energylens.harness.declare.statistic import Summary
 from energylens.stats import Interval
 
 def never(seed):

@@ -19,13 +19,13 @@ from energylens import (
     claim,
     gate,
 )
-from energylens.harness.cases import Case, cases_of
-from energylens.harness.claim import Claim, claim_of
+from energylens.harness.compare.ledger import Mode, compare
+from energylens.harness.declare.cases import Case, cases_of
+from energylens.harness.declare.claim import Claim, claim_of
+from energylens.harness.json_values import plain
 from energylens.harness.judge import judge
-from energylens.harness.ledger import Mode, compare
-from energylens.harness.plain import plain
 from energylens.harness.results import assemble, describe_claim
-from energylens.harness.run import RunFolder
+from energylens.harness.run_folder import RunFolder
 from energylens.harness.verdict import GateResult
 
 SEEDS = (42, 123, 456, 789, 1011)

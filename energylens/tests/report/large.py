@@ -18,13 +18,13 @@ from energylens import (
     Question,
     claim,
 )
-from energylens.harness.cases import Case, cases_of
-from energylens.harness.claim import Claim, claim_of
+from energylens.harness.declare.cases import Case, cases_of
+from energylens.harness.declare.claim import Claim, claim_of
+from energylens.harness.declare.question import questions_beside
+from energylens.harness.json_values import plain
 from energylens.harness.judge import judge
-from energylens.harness.plain import plain
-from energylens.harness.question import questions_beside
 from energylens.harness.results import assemble, describe_claim
-from energylens.harness.run import RunFolder
+from energylens.harness.run_folder import RunFolder
 from energylens.harness.verdict import GateResult
 
 MODELS = ("induction-2l", "induction-2l-rotary", "ioi-toy", "pygpt-2l", "hand-wired", "pygpt-4l")

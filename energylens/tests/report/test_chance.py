@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from energylens import AtLeast, Ceiling, Measurement, Null
+from energylens.harness.json_values import plain
 from energylens.harness.judge import judge
-from energylens.harness.plain import plain
 from energylens.harness.results import assemble, describe_claim
-from energylens.harness.run import RunFolder
+from energylens.harness.run_folder import RunFolder
 from energylens.report import terminal_table
 from energylens.report.chance import ceiling_text, chance_text, no_better, short_text
 from energylens.report.forest import claim_figure

@@ -2,7 +2,7 @@ import copy
 
 import pytest
 
-from energylens.harness.diff import diff
+from energylens.harness.compare.diff import diff
 from energylens.report.changes import changes_text
 from energylens.tests.harness.test_diff import edit_code, run
 

@@ -1,7 +1,7 @@
 """What the declared seeds can decide, as the report says it."""
 
 from energylens import AtLeast, FisherZ, HitRate
-from energylens.harness.decidable import described
+from energylens.harness.declare.decidable import described
 from energylens.report.decides import can_decide, decides
 from energylens.tests.harness.helpers import declare
 

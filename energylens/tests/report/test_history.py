@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from energylens.harness.history import history_line
+from energylens.harness.compare.history import history_line
 from energylens.report import write_report
 from energylens.report.history import FEW, history_figure
 from energylens.report.style import GREY, INK, styled

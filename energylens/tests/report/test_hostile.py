@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from energylens import Figure
-from energylens.harness.plain import write_json
+from energylens.harness.json_values import write_json
 from energylens.report import badge_svg, terminal_table, write_report
 from energylens.report.document import document, picture_names
 from energylens.report.series import series_figure

@@ -3,7 +3,7 @@
 import math
 from dataclasses import replace
 
-from energylens.harness.plan import Need, Row
+from energylens.harness.compare.plan import Need, Row
 from energylens.report.plan import plan_text
 
 OPEN = Row(

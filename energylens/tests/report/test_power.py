@@ -12,7 +12,7 @@ from energylens.stats import mean_power, rate_power
 
 
 def panel(title: str, x: list[float], curves: dict[int, list[float]]) -> dict[str, Any]:
-    """As `energylens.trust.calibration.power` gives it, with a dot on every fifth point."""
+    """As `energylens.trust.calibration.wrong_words.power` gives it, with a dot on every fifth point."""
     return {
         "title": title, "x_label": "distance", "x": x,
         "curves": [{"seeds": n, "decided": y, "x_at_80_percent": None} for n, y in curves.items()],

@@ -7,7 +7,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from energylens import Figure
-from energylens.harness.plain import plain
+from energylens.harness.json_values import plain
 from energylens.report import write_report
 from energylens.report.recorded import recorded_tables
 from energylens.tests.report.example import only

@@ -1,9 +1,9 @@
 import pytest
 
 from energylens.cli import main
-from energylens.harness.plain import write_json
-from energylens.harness.replication import replicate
-from energylens.harness.replications import read_replications, replication_line
+from energylens.harness.compare.replication import replicate
+from energylens.harness.compare.replications import read_replications, replication_line
+from energylens.harness.json_values import write_json
 from energylens.report import write_report
 from energylens.report.replication import REPLICATION_FIGURE, replication_blocks, replication_text
 from energylens.stats import t_interval
@@ -61,7 +61,7 @@ def test_trust_shows_replications(tmp_path, far):
     from energylens.report.trust import trust_section
 
     assert "replication" not in read_sections(tmp_path)
-    from energylens.harness.replications import REPLICATIONS, record_replication
+    from energylens.harness.compare.replications import REPLICATIONS, record_replication
 
     record_replication(tmp_path / REPLICATIONS, replication_line(replicate(HERE, FAR if far else NEAR)))
     section = trust_section(read_sections(tmp_path), {"replication": ["figure"]})

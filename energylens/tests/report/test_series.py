@@ -10,7 +10,7 @@ import pytest
 
 from energylens import Figure
 from energylens.errors import InputError
-from energylens.harness.plain import plain
+from energylens.harness.json_values import plain
 from energylens.report.matrices import _text
 from energylens.report.panels import panels_of
 from energylens.report.series import series_figure

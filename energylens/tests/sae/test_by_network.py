@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from energylens.families.fourier import as_published
-from energylens.harness.catalogue import load_claims
+from energylens.harness.declare.catalogue import load_claims
+from energylens.harness.declare.statistic import Mean, Pairs
 from energylens.harness.judge import judge
-from energylens.harness.statistic import Mean, Pairs
 from energylens.lab import PLANTED, SAE_KINDS, SAE_SEEDS, TEXT_VARIANTS, Lab, needs_saes, sae_seeds
 from energylens.metrics import stability
 from energylens.metrics.reconstruction import dead_fraction, explained_variance, l0

@@ -25,7 +25,7 @@ from energylens.store import Recipe, key_of
 from energylens.store import code as code_module
 from energylens.store import key as key_module
 from energylens.tests.store.recipes import Everything, Noise
-from energylens.trust.racer import Numbers
+from energylens.trust.store_faults.racer import Numbers
 
 CHECKPOINT = LoadCheckpoint("mine", 0, "0" * 64, "1" * 64, "/somewhere")
 EXAMPLES: Mapping[type[Recipe], tuple[Recipe, ...]] = {

@@ -12,11 +12,11 @@ import pytest
 from energylens.store import Store
 from energylens.store.local import LocalFiles
 from energylens.tests.store.recipes import Noise
-from energylens.trust.broken import BROKEN, broken_store
-from energylens.trust.disk import ignore, watched_disk
-from energylens.trust.faults import REFUSALS, damage, refusals
-from energylens.trust.race import STARTS, VIOLATIONS, race
-from energylens.trust.racer import GETS, PHASES, Numbers, is_complete, place
+from energylens.trust.store_faults.broken_stores import BROKEN, broken_store
+from energylens.trust.store_faults.disk import ignore, watched_disk
+from energylens.trust.store_faults.faults import REFUSALS, damage, refusals
+from energylens.trust.store_faults.race import STARTS, VIOLATIONS, race
+from energylens.trust.store_faults.racer import GETS, PHASES, Numbers, is_complete, place
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="forks, and sends SIGKILL")
 
@@ -132,7 +132,7 @@ def test_a_disk_that_refuses_leaves_nothing_half_written_and_says_what_to_do():
 
 
 def test_a_store_that_writes_in_place_is_half_written_when_the_disk_is_full(monkeypatch):
-    monkeypatch.setattr("energylens.trust.faults.REFUSALS", {"ENOSPC": REFUSALS["ENOSPC"]})
+    monkeypatch.setattr("energylens.trust.store_faults.faults.REFUSALS", {"ENOSPC": REFUSALS["ENOSPC"]})
     with broken_store("writes in place"):
         found = refusals()["ENOSPC"]
     assert found["half_written"] > 0
@@ -140,7 +140,7 @@ def test_a_store_that_writes_in_place_is_half_written_when_the_disk_is_full(monk
 
 
 def test_temporaries_that_nobody_removes_are_noticed(monkeypatch):
-    monkeypatch.setattr("energylens.trust.faults.REFUSALS", {"EFBIG": REFUSALS["EFBIG"]})
+    monkeypatch.setattr("energylens.trust.store_faults.faults.REFUSALS", {"EFBIG": REFUSALS["EFBIG"]})
     monkeypatch.setattr("energylens.store.local.shutil", SimpleNamespace(rmtree=lambda *args, **kwargs: None))
     assert refusals()["EFBIG"]["temporaries_left"] > 0
 

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from energylens.families.spectral import head_prompts, study_heads
-from energylens.families.spectral.head_study import SPLITS
+from energylens.families.spectral.head_prompts import head_prompts
+from energylens.families.spectral.head_study import SPLITS, study_heads
 from energylens.families.spectral.importance import noising, noising_by_prompt
 from energylens.families.spectral.importance_reliability import (
     of_importance,

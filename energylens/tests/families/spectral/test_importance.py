@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from energylens.errors import InputError
-from energylens.families.spectral import head_prompts, study_heads
 from energylens.families.spectral.competence import competence
-from energylens.families.spectral.head_prompts import induction_prompts
+from energylens.families.spectral.head_prompts import head_prompts, induction_prompts
+from energylens.families.spectral.head_study import study_heads
 from energylens.families.spectral.importance import (
     alternatives,
     attribution,

@@ -4,7 +4,7 @@ CLAIM = '''
 """A claim."""
 
 from energylens import AtLeast, Ceiling, Figure, Gate, Measurement, Null, Pairs, claim
-from energylens.harness.extend import in_full
+from energylens.harness.declare.in_full import in_full
 from helpers import centre, shapes
 import tables
 

@@ -7,9 +7,9 @@ import pytest
 
 from energylens.cli import main
 from energylens.errors import InputError
-from energylens.harness.amendments import read_amendments
-from energylens.harness.ledger import write_ledger
-from energylens.harness.plain import write_json
+from energylens.harness.compare.amendments import read_amendments
+from energylens.harness.compare.ledger import write_ledger
+from energylens.harness.json_values import write_json
 from energylens.run.measured_code.edits import edits
 from energylens.tests.harness.test_revision import git
 
@@ -17,7 +17,7 @@ LEDGER = "claims/ledger.toml"
 
 CLAIM = """
 from energylens import claim
-from energylens.harness.extend import in_full
+from energylens.harness.declare.in_full import in_full
 from helpers import centre
 
 

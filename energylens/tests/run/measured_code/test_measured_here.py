@@ -42,7 +42,7 @@ def ours():
     """Every file of the package and of the claims of this repository, and bodies by claim."""
     if not (REPOSITORY / "claims").is_dir():
         pytest.skip("an installed copy has no claims")
-    from energylens.harness.catalogue import load_claims
+    from energylens.harness.declare.catalogue import load_claims
 
     declared = [found.claim for found in load_claims(REPOSITORY / "claims").values()]
     places = {

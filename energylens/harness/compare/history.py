@@ -1,0 +1,80 @@
+"""history.jsonl: one line per full run, so that estimates can be seen over time.
+
+A line tells when and where it ran (`at`: UTC, `commit`, `dirty`, `environment`: a digest of versions and machine)
+and the verdict of every `claim/model/variant` that was reached: `word`, `qualifiers`, `declaration` (start of its
+hash) and per part [estimate, low, high, word], numbers to six significant digits. A run that repeats the one before
+has a line of its own: that the same numbers came out again is what a history is to tell.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from energylens.harness.compare.ledger import short
+from energylens.harness.declare.claim import MEASURE, hash_of, without_measure
+from energylens.harness.json_values import replace_file
+from energylens.harness.jsonl import read_lines, to_line
+from energylens.harness.provenance import environment
+from energylens.harness.results import ERROR
+from energylens.harness.verdict import Word, row_key
+
+HISTORY = "history.jsonl"
+
+_KEYS = {"at", "commit", "dirty", "environment", "rows"}
+_DIGITS = 8
+
+
+def history_line(results: Mapping[str, Any]) -> dict[str, Any]:
+    """What the history keeps of a run; see the module. A user's own checkpoints and what did not run are left out."""
+    provenance = results["provenance"]
+    declared = {claim["id"]: _declared(claim)[:_DIGITS] for claim in results["claims"]}
+    reached = [
+        v for v in results["verdicts"] if v["word"] not in (Word.NOT_RUN, ERROR) and not v["own_checkpoint"]
+    ]
+    return {
+        "at": results["started"],
+        "commit": provenance["commit"],
+        "dirty": provenance["dirty"],
+        "environment": _digest(environment(provenance)),
+        "rows": {
+            row_key(v["claim"], v["model"], v["variant"]): {
+                "word": v["word"],
+                **({"qualifiers": v["qualifiers"]} if v["qualifiers"] else {}),
+                "declaration": declared[v["claim"]],
+                "parts": {
+                    part["part"]: [*(short(part[name]) for name in ("estimate", "low", "high")), part["word"]]
+                    for part in v["parts"]
+                },
+            }
+            for v in reached
+        },
+    }
+
+
+def _declared(claim: Mapping[str, Any]) -> str:
+    """Hash of what is declared, whatever code measures it: edits of that are told by their own file."""
+    texts = claim.get("declaration", {})
+    return hash_of(without_measure(texts)) if MEASURE in texts else str(claim["declaration_hash"])
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:_DIGITS]
+
+
+def append_history(path: Path, line: Mapping[str, Any]) -> None:
+    """Add a line at the end. The file is replaced in one step, so that a run that is killed leaves no half line."""
+    before = path.read_bytes() if path.exists() else b""
+    if before and not before.endswith(b"\n"):
+        before += b"\n"
+    replace_file(path, before + to_line(line))
+
+
+def read_history(path: Path) -> list[dict[str, Any]]:
+    """All runs, in order of time (a merge of two branches may mix them); none where there is no file.
+
+    Raises InputError, naming file and line, for what is no line of a history.
+    """
+    runs = read_lines(path, "run", lambda run: run.keys() >= _KEYS)
+    return sorted(runs, key=lambda run: str(run["at"]))

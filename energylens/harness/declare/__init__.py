@@ -1,0 +1,1 @@
+"""What a claim is: its declaration, regions, controls, statistics, and what it asks to be measured."""

@@ -1,0 +1,1 @@
+"""What carries interventions out: native bridges in plain torch, any other bridge through its own hooks."""

@@ -1,0 +1,213 @@
+"""What every executor of interventions offers: one unedited run, and many edited runs that continue it.
+
+An edit changes head outputs z (before W_O). `NativeRunner` works on the weights, `BridgedRunner` on hooks; the
+sweeps know neither.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Float, Int, Shaped
+from torch import Tensor
+
+from energylens.interventions.prompts import Mask
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+HeadOutputs = Float[Tensor, "prompt pos head d_head"]
+Where = slice | Int[Tensor, "prompt read"]
+"""A range of positions, or some positions of each prompt."""
+
+
+@runtime_checkable
+class Run(Protocol):
+    """One unedited run: head outputs per layer, and logits at the read positions."""
+
+    z: list[HeadOutputs]
+    logits: Float[Tensor, "prompt read d_vocab"]
+
+
+R = TypeVar("R", bound=Run)
+
+
+@runtime_checkable
+class Runner(Protocol[R]):
+    """Runs a network, unedited and edited."""
+
+    n_layers: int
+    n_heads: int
+    causal: bool
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+
+    def run(
+        self, tokens: Int[Tensor, "prompt pos"], mask: Mask | None, read: Int[Tensor, "prompt read"]
+    ) -> R:
+        """The unedited run; memory grows with the number of prompts."""
+
+    def edited(self, run: R, edit: "Edit") -> Float[Tensor, "run prompt read d_vocab"]:
+        """Logits of `edit.n` runs per prompt; recomputes what the edits can reach and the read positions need."""
+
+    def written(self, layer: int, head: int, z: Float[Tensor, "... d_head"]) -> Float[Tensor, "... d_model"]:
+        """z W_O of one head, what it adds to the residual stream."""
+
+    def received(
+        self,
+        run: R,
+        layer: int,
+        head: int,
+        kind: Literal["q", "k", "v"],
+        added: Float[Tensor, "run prompt pos d_model"],
+    ) -> Float[Tensor, "run prompt pos d_head"]:
+        """z of a head whose queries (keys, values) alone read the residual stream plus `added`."""
+
+    def direct(
+        self, run: R, added: Float[Tensor, "run prompt pos d_model"]
+    ) -> Float[Tensor, "run prompt read d_vocab"]:
+        """Logits where `added` joins the residual stream after the last block."""
+
+
+def take(x: Shaped[Tensor, "run _ pos *rest"], where: Where) -> Shaped[Tensor, "run _ some *rest"]:
+    """x at the positions `where`, axis 2; axis 1 may be 1 for all prompts alike."""
+    if isinstance(where, slice):
+        return x[:, :, where]
+    return x.expand(-1, len(where), *x.shape[2:])[
+        :, torch.arange(len(where), device=where.device)[:, None], where
+    ]
+
+
+def hardest(mask: Mask | None) -> slice:
+    """The prompt with the most padding, on which executors are tested."""
+    row = 0 if mask is None else int(mask.sum(1).argmin())
+    return slice(row, row + 1)
+
+
+def rounding(x: Tensor) -> float:
+    """By how much two ways of computing x may differ: sqrt(eps) of its type, 3e-4 in float32, of its largest value."""
+    return torch.finfo(x.dtype).eps ** 0.5 * (1 + x.abs().max().item())
+
+
+@dataclass(frozen=True, eq=False)
+class Replace:
+    """Puts `z` in the place of head outputs, where the masks say so.
+
+    masks: per layer, which run replaces which heads at which positions; z: per layer, the same for all runs
+    (run axis 1) or one each.
+    """
+
+    masks: Mapping[int, Bool[Tensor, "run pos head"]]
+    z: Mapping[int, Float[Tensor, "_ prompt pos head d_head"]]
+    span: tuple[int, int]
+
+    @property
+    def n(self) -> int:
+        """Number of runs."""
+        return len(next(iter(self.masks.values())))
+
+    @property
+    def layers(self) -> list[int]:
+        """Edited layers, in order."""
+        return sorted(self.masks)
+
+    def __call__(
+        self, layer: int, z: Float[Tensor, "_ prompt some head d_head"], where: Where
+    ) -> Float[Tensor, "run prompt some head d_head"]:
+        """The edited head outputs at the positions `where`."""
+        mask = take(self.masks[layer][:, None], where)
+        return torch.where(mask[..., None], take(self.z[layer], where), z)
+
+
+@dataclass(frozen=True, eq=False)
+class Shift:
+    """Adds `by` to head outputs in one run; the gradient with respect to `by` is that with respect to z."""
+
+    by: Mapping[int, Float[Tensor, "prompt pos head d_head"]]
+    n: int = 1
+
+    @property
+    def layers(self) -> list[int]:
+        """Edited layers, in order."""
+        return sorted(self.by)
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """All positions."""
+        return 0, next(iter(self.by.values())).shape[1]
+
+    def __call__(
+        self, layer: int, z: Float[Tensor, "1 prompt some head d_head"], where: Where
+    ) -> Float[Tensor, "1 prompt some head d_head"]:
+        """The shifted head outputs at the positions `where`."""
+        return z + take(self.by[layer][None], where)
+
+
+Edit = Replace | Shift
+"""`n` ways of changing z, run side by side. `span`: the positions beyond which layers[0] changes nothing, from the
+first position that changes in any layer to the last one in layers[0]."""
+
+
+REMEMBERED_BYTES = 2**28
+"""About so many bytes of unedited runs are kept inside `remembered`; later ones are computed each time."""
+
+
+class Remembering:
+    """The same runner, except that it runs the same prompts, read at the same positions, only once."""
+
+    def __init__(self, runner: Runner[Any]) -> None:
+        self._runner, self._runs, self._bytes = runner, dict[Any, Any](), 0
+        self.n_layers, self.n_heads, self.causal = runner.n_layers, runner.n_heads, runner.causal
+        self.device = runner.device
+        self.edited, self.direct = runner.edited, runner.direct
+        self.written, self.received = runner.written, runner.received
+
+    def run(
+        self, tokens: Int[Tensor, "prompt pos"], mask: Mask | None, read: Int[Tensor, "prompt read"]
+    ) -> Any:
+        """The unedited run, computed or remembered."""
+        given = [each for each in (tokens, mask, read) if each is not None]
+        key = tuple((each.shape, each.cpu().numpy().tobytes()) for each in given)
+        if key in self._runs:
+            return self._runs[key]
+        run = self._runner.run(tokens, mask, read)
+        # Residual streams twice, queries, keys, values and z: about 7 times z.
+        size = 7 * sum(z.nbytes for z in run.z) + run.logits.nbytes
+        if self._bytes + size <= REMEMBERED_BYTES:
+            self._runs[key], self._bytes = run, self._bytes + size
+        return run
+
+
+_REMEMBERING: dict[int, Remembering] = {}
+"""By the id of each bridge that is inside a `remembered` block."""
+
+
+@contextmanager
+def remembered(bridge: "TransformerBridge") -> Iterator[None]:
+    """Inside, all interventions on this bridge share its unedited runs, which are forgotten at the end.
+
+    For several measurements on the same prompts. The bridge's weights and hooks must stay as they are.
+    """
+    if id(bridge) in _REMEMBERING:
+        yield
+        return
+    _REMEMBERING[id(bridge)] = Remembering(runner_for(bridge))
+    try:
+        yield
+    finally:
+        del _REMEMBERING[id(bridge)]
+
+
+def runner_for(bridge: "TransformerBridge") -> Runner[Any]:
+    """The plain-torch executor where it knows the architecture and agrees with the bridge, else the bridge itself."""
+    from energylens.interventions.runners.bridged import BridgedRunner
+    from energylens.interventions.runners.native import NativeRunner
+    from energylens.interventions.runners.native_weights import is_supported
+
+    if id(bridge) in _REMEMBERING:
+        return _REMEMBERING[id(bridge)]
+    return NativeRunner(bridge) if is_supported(bridge) else BridgedRunner(bridge)

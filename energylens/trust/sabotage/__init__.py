@@ -1,0 +1,1 @@
+"""Broken instruments, and the controls that have to notice them."""

@@ -1,0 +1,1 @@
+"""The store under fire: killed processes, damaged files, disks that refuse."""
