@@ -7,20 +7,23 @@ no better than itself, so that it holds by chance too. Where that is so with not
 
 import runpy
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from energylens.errors import EnergylensError
+from energylens.errors import EnergylensError, InputError
 from energylens.harness.chance import by_chance_too
 from energylens.harness.declare.cases import Case
 from energylens.harness.verdict import BY_CHANCE_TOO, PartResult, Verdict, Word
 from energylens.trust.sabotage.trial import MUST_FAIL, Bench, Breaks, Notices, controls_of
 
 TABLE = "sabotage.py"
-"""Beside the claims: SABOTAGES, the broken instruments; IN_TRUTH, controls that show with nothing broken."""
+"""Beside claims: SABOTAGES, the broken instruments; IN_TRUTH, controls that show with nothing broken."""
+
+SEEDS = 5
+"""How many of the declared seeds are measured for what shows with nothing broken."""
 
 IN_ITS_REGION = "in its region"
 REFUSED = "refused"
@@ -41,7 +44,7 @@ class Sabotage:
     says: str
     breaks: Breaks
     notices: Notices
-    seeds: int = 5
+    seeds: int = SEEDS
     refuses: tuple[type[EnergylensError], ...] = ()
 
 
@@ -67,6 +70,29 @@ class Outcome:
     def __str__(self) -> str:
         found = f"{self.before} with nothing broken" if self.before else self.how or "UNNOTICED"
         return f"{self.sabotage}: {self.row}, {self.control}: {found}; the verdict is {self.verdict}"
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What the TABLE files of a folder of claims declare, together."""
+
+    sabotages: tuple[Sabotage, ...]
+    in_truth: Notices
+
+
+def read_tables(claims: Path) -> Tables:
+    """Every TABLE below a folder of claims, in order of their paths. Errors: InputError for none, or one name twice."""
+    tables = [runpy.run_path(str(path)) for path in sorted(claims.rglob(TABLE))]
+    sabotages = [each for table in tables for each in table["SABOTAGES"]]
+    names = Counter(each.name for each in sabotages)
+    rows = [row for table in tables for row in table["IN_TRUTH"]]
+    twice = [name for name, times in (names + Counter(rows)).items() if times > 1]
+    if not tables or twice:
+        wrong = f"declare {', '.join(twice)} twice" if tables else f"are missing: no file is called {TABLE}"
+        raise InputError(f"the tables of broken instruments below {claims} {wrong}")
+    return Tables(
+        tuple(sabotages), {row: table["IN_TRUTH"][row] for table in tables for row in table["IN_TRUTH"]}
+    )
 
 
 def tried(sabotage: Sabotage, bench: Bench, progress: Progress = print) -> list[Outcome]:
@@ -141,24 +167,23 @@ def untried(bench: Bench, tables: Iterable[Notices]) -> list[str]:
 
 
 def run(progress: Progress, claims: Path = Path("claims")) -> dict[str, Any]:
-    """Try all of TABLE. What shows in truth is counted apart: there, a sabotage would prove nothing."""
+    """Try all that the tables declare. What shows in truth is counted apart: there, a sabotage would prove nothing."""
     from energylens.lab import Lab, open_store
     from energylens.models.threads import torch_threads
 
-    table = runpy.run_path(str(claims / TABLE))
-    sabotages: Sequence[Sabotage] = table["SABOTAGES"]
+    tables = read_tables(claims)
     with TemporaryDirectory() as folder, torch_threads(1):
         bench = Bench(claims, Lab(open_store(None)), Path(folder))
-        found = [outcome for each in sabotages for outcome in tried(each, bench, progress)]
-        true = in_truth(table["IN_TRUTH"], table["SEEDS"], bench, progress)
+        found = [outcome for each in tables.sabotages for outcome in tried(each, bench, progress)]
+        true = in_truth(tables.in_truth, SEEDS, bench, progress)
     noticed = [outcome for outcome in found if outcome.noticed]
     return {
-        "broken instruments": {each.name: each.says for each in sabotages},
+        "broken instruments": {each.name: each.says for each in tables.sabotages},
         "claims and controls declared": sum(len(controls_of(claim)) for claim in bench.claims()),
         "claims and controls proved": len({(each.row.partition("/")[0], each.control) for each in noticed}),
         "claims and controls that show with nothing broken": [str(each) for each in true if each.before],
         "claims and controls never tried": untried(
-            bench, [table["IN_TRUTH"], *(each.notices for each in sabotages)]
+            bench, [tables.in_truth, *(each.notices for each in tables.sabotages)]
         ),
         "controls tried": len(found),
         "noticed": len(noticed),

@@ -1,0 +1,33 @@
+"""Broken things that the sabotages of several families put in the place of real ones."""
+
+from energylens.lab import WIRED
+from energylens.trust.sabotage.trial import reads
+
+
+def untrained(network: Callable[..., Any]) -> Callable[..., Any]:
+    """Lab.network: the weights of step 0. A network that is wired by hand has none."""
+
+    def sold_as_trained(lab: Any, model: str, seed: int = 0) -> Any:
+        return network(lab if model == WIRED else lab.swapped(network="untrained"), model, seed)
+
+    return sold_as_trained
+
+
+def of_noise(halves: Callable[..., Any]) -> Callable[..., Any]:
+    """HeadStudy.damage_halves, Effects.halves: noise of the same shape, as if every sample said something else."""
+    import torch
+
+    def drawn(study: Any, seed: int | None = None) -> tuple[Any, ...]:
+        like = halves(study) if seed is None else halves(study, seed)
+        generator = torch.Generator().manual_seed(study.seed if seed is None else seed)
+        return tuple(torch.randn(half.shape, generator=generator).abs() for half in like)
+
+    return drawn
+
+
+def reliable(reliability: Callable[..., Any]) -> Callable[..., Any]:
+    """reliability: halves agree at .9 and more, whatever they are halves of."""
+    from energylens.metrics.reliability import Reliability
+
+    read = reads(0.9)(None)
+    return lambda first, second: Reliability(read(), read())
