@@ -201,7 +201,7 @@ SABOTAGES = [
     ),
     Sabotage(
         "perfect-latents-hardly-fire",
-        "Planted perfect latents fire on a hundredth of the tokens that they should (planted_alignment.perfect_latents).",
+        "Planted perfect latents fire on a hundredth of their tokens (planted_alignment.perfect_latents).",
         breaks={f"{ENERGY}.planted_alignment.perfect_latents": of_hardly_firing},
         notices={"efas.top-features": ["perfect-latent"]},
     ),

@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 import torch
 
+from energylens.lab import Lab
 from energylens.lenses.held_out import held_out_text
 from energylens.lenses.logit import logit_lens
 from energylens.lenses.reading import read
+from energylens.models.checkpoint import export_checkpoint, match_checkpoints
+from energylens.models.corpus import PythonText
 from energylens.models.network import Network, boot
 from energylens.models.recipe import ModelConfig
 from energylens.models.tasks import Text
-from energylens.store import Artifact
+from energylens.store import Artifact, Store
 
 LENGTHS = {
     "train": [90, 3, 60, 99, 21],
@@ -98,3 +101,13 @@ def as_artifact():
         return Artifact(tensors, network.meta)
 
     return write
+
+
+@pytest.fixture(scope="package")
+def lab(tmp_path_factory, network, python_text):
+    """A lab whose one network is a checkpoint of the random one; its store has the corpus already."""
+    folder = tmp_path_factory.mktemp("lab")
+    store = Store(folder / "store")
+    store.put(PythonText(), python_text)
+    name, found = match_checkpoints(f"mine={export_checkpoint(network, folder / 'mine')}")
+    return Lab(store, {name: tuple(found)})

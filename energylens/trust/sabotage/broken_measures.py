@@ -1,5 +1,8 @@
 """Broken things that the sabotages of several families put in the place of real ones."""
 
+from collections.abc import Callable
+from typing import Any
+
 from energylens.lab import WIRED
 from energylens.trust.sabotage.trial import reads
 

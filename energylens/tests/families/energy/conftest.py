@@ -2,6 +2,7 @@
 
 from energylens.tests.text_networks import (
     as_artifact,
+    lab,
     make_network,
     network,
     one_thread,
@@ -10,4 +11,13 @@ from energylens.tests.text_networks import (
     readings,
 )
 
-__all__ = ["as_artifact", "make_network", "network", "one_thread", "placed", "placed_network", "readings"]
+__all__ = [
+    "as_artifact",
+    "lab",
+    "make_network",
+    "network",
+    "one_thread",
+    "placed",
+    "placed_network",
+    "readings",
+]

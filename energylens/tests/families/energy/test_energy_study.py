@@ -7,17 +7,11 @@ from scipy.stats import kstest, spearmanr
 
 from energylens.errors import InputError
 from energylens.families.energy.energy_study import SAMPLED, TOP, EnergyStudy, permuted_t, rejection_rate
-from energylens.lab import TEXT_VARIANTS, Lab
 from energylens.lenses.held_out import held_out_text
 from energylens.lenses.logit import logit_lens
 from energylens.lenses.reading import read
 from energylens.metrics.alignment import LEAST_FIRING
-from energylens.models.checkpoint import export_checkpoint, match_checkpoints
-from energylens.models.corpus import PythonText
-from energylens.models.samples import sampled
 from energylens.sae.dictionary import Dictionary, random_dictionary
-from energylens.sae.variants import ReLU, TopK
-from energylens.store import Store, key_of
 
 MIDDLE, LATE = "blocks.0.hook_resid_post", "blocks.1.hook_resid_post"
 D_SAE = 64
@@ -215,89 +209,12 @@ def test_latents_that_fire_too_rarely_do_not_count(dictionary, readings):
     assert np.isnan(rejection_rate(rare, reading, noise(reading, 0), seed=0))
 
 
-# The lab
-
-
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory, network, python_text):
-    """A lab whose one network is a checkpoint of the random one; its store has the corpus already."""
-    folder = tmp_path_factory.mktemp("lab")
-    store = Store(folder / "store")
-    store.put(PythonText(), python_text)
-    name, found = match_checkpoints(f"mine={export_checkpoint(network, folder / 'mine')}")
-    return Lab(store, {name: tuple(found)})
-
-
-@pytest.mark.parametrize("variant", TEXT_VARIANTS)
-def test_a_variant_says_kind_and_site(lab, variant):
-    recipe = lab.text.sae_recipe("mine", 0, variant)
-    assert isinstance(recipe.variant, TopK if variant.startswith("topk") else ReLU)
-    assert recipe.hook_name == (MIDDLE if variant.endswith("middle") else LATE)
-    assert recipe.data == PythonText()
-    assert recipe.decoder == "trained"
-    assert lab.swapped(dictionary="frozen").text.sae_recipe("mine", 0, variant).decoder == "frozen"
-    assert lab.text.tuned_lens_recipe("mine", 0, variant.partition("-")[2]).hook_name == recipe.hook_name
-
-
-def test_sites_of_the_zoo_need_no_network(tmp_path):
-    lab = Lab(Store(tmp_path))
-    hooks = [lab.text.site_hook("pygpt-4l", 0, site) for site in ("middle", "late")]
-    assert hooks == ["blocks.1.hook_resid_post", "blocks.3.hook_resid_post"]
-    keys = {key_of(lab.text.sae_recipe("pygpt-4l", 0, variant)) for variant in TEXT_VARIANTS}
-    assert len(keys) == len(TEXT_VARIANTS)
-    assert Store(tmp_path).ls() == []
-
-
-def test_readings_of_the_lab_are_those_of_its_network_on_one_sample(lab, network):
-    reading = lab.text.reading("mine", 0, "late", "discovery")
-    text = held_out_text(dataclasses.replace(network, task=sampled(network.task, 0)), "discovery", 0)
-    expected = read(network, network.task.corpus, LATE, text, logit_lens(network))
-    assert torch.equal(reading.text.tokens, text.tokens)
-    torch.testing.assert_close(reading.energy, expected.energy)
-    assert lab.text.reading("mine", 0, "late", "discovery") is reading
-    assert not torch.equal(lab.text.reading("mine", 0, "middle", "discovery").x, reading.x)
-
-
-def test_samples_share_no_document_and_what_is_trained(lab):
-    documents = [
-        set(lab.text.reading("mine", i, "late", "discovery").text.documents.tolist()) for i in (0, 1)
-    ]
-    assert len(documents[0]) > 2
-    assert not documents[0] & documents[1]
-    for made in (lab.text.sae_recipe("mine", 0, "topk-late"), lab.text.tuned_lens_recipe("mine", 0, "late")):
-        again = (lab.text.sae_recipe("mine", 1, "topk-late"), lab.text.tuned_lens_recipe("mine", 1, "late"))
-        assert made in again
-
-
 @pytest.mark.parametrize(("documents", "smallest"), [(4, 1 / 24), (6, 1 / 720), (30, 1 / 1000)])
 def test_few_documents_leave_no_small_p(dictionary, readings, documents, smallest):
     text = dataclasses.replace(readings["confirmation"].text, documents=torch.arange(documents))
     few = dataclasses.replace(readings["confirmation"], text=text)
     study = EnergyStudy(dictionary, {**readings, "confirmation": few}, 0)
     assert study.smallest_p == pytest.approx(smallest)
-
-
-def test_random_directions_stand_in_for_an_sae_and_differ_by_variant(lab):
-    swapped = lab.swapped(dictionary="covariance")
-    studies = {variant: swapped.energy.study("mine", 0, variant) for variant in TEXT_VARIANTS}
-    for variant, study in studies.items():
-        site = variant.partition("-")[2]
-        assert study.readings["discovery"] is lab.text.reading("mine", 0, site, "discovery")
-        assert study.readings["confirmation"] is lab.text.reading("mine", 0, site, "confirmation")
-        assert study.dictionary.W_dec.shape == (1024, 16)
-        acts = study.dictionary.acts(study.readings["confirmation"].x)
-        assert ((acts != 0).sum(1) <= 32).all()
-    assert not torch.equal(studies["topk-middle"].dictionary.W_dec, studies["relu-middle"].dictionary.W_dec)
-    assert swapped.energy.study("mine", 0, "topk-late") is studies["topk-late"]
-
-
-def test_what_the_lab_does_not_have_is_refused_by_name(lab):
-    with pytest.raises(InputError, match=r"topk-middle, .* received 'topk'"):
-        lab.text.sae_recipe("mine", 0, "topk")
-    with pytest.raises(InputError, match="by the name of 'isotropic'"):
-        lab.swapped(dictionary="isotropic").energy.study("mine", 0, "topk-middle")
-    with pytest.raises(InputError, match="received 'early'"):
-        lab.text.reading("mine", 0, "early", "discovery")
 
 
 def test_where_fewer_than_twenty_qualify_the_top_is_shorter(readings):

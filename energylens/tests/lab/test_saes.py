@@ -9,10 +9,13 @@ import pytest
 import torch
 
 from energylens.families.fourier import as_published
+from energylens.families.fourier.lab import FourierPart
+from energylens.families.stability.lab import StabilityPart
 from energylens.harness.declare.catalogue import load_claims
 from energylens.harness.declare.statistic import Mean, Pairs
 from energylens.harness.judge import judge
 from energylens.lab import PLANTED, SAE_KINDS, SAE_SEEDS, TEXT_VARIANTS, Lab, needs_saes, sae_seeds
+from energylens.lab.saes import SAEPart
 from energylens.metrics import stability
 from energylens.metrics.reconstruction import dead_fraction, explained_variance, l0
 from energylens.models.zoo import zoo
@@ -128,7 +131,9 @@ def test_no_two_saes_share_what_stands_in_for_them(planted, dictionary):
 
 
 def test_how_saes_came_out_is_the_mean_over_those_of_the_network(planted, monkeypatch):
-    monkeypatch.setattr(Lab, "leak_rates", lambda lab, model, seed: {"at =": 0.1 * seed, "at c": 0.0})
+    monkeypatch.setattr(
+        FourierPart, "leak_rates", lambda part, model, seed: {"at =": 0.1 * seed, "at c": 0.0}
+    )
     for seed in (0, 1):
         saes = planted.sae.trained(PLANTED, "relu", seed)
         x = planted.sae.activations(PLANTED, seed)
@@ -153,7 +158,7 @@ def test_how_saes_came_out_is_the_mean_over_those_of_the_network(planted, monkey
 
 def judged(folder, claim_id, cosines_by_kind, monkeypatch):
     """A claim's five measurements, and the verdict, where SAEs of network n have the n-th cosines."""
-    monkeypatch.setattr(Lab, "sae_setting", lambda *of: {})
+    monkeypatch.setattr(StabilityPart, "setting", lambda *of: {})
     lab = Lab(Store(folder))
     for kind, by_network in cosines_by_kind.items():
         for seed, cosines in zip(NETWORKS, by_network, strict=True):
@@ -257,7 +262,7 @@ def trained_from(before, after, seed=0):
 
 @needs_claims
 def test_agreement_beside_reconstruction_is_the_mean_over_the_pairs(lab, monkeypatch):
-    monkeypatch.setattr(Lab, "explained_variance", lambda *of: 0.95)
+    monkeypatch.setattr(SAEPart, "explained_variance", lambda *of: 0.95)
     lab.store.put(lab.sae.recipe(MODEL, "topk", 2), stored(with_cosines(*APART[2]), seed=2))
     found = load_claims(CLAIMS)["stability.decoupled"].body(model=MODEL, variant="topk", seed=2, lab=lab)
     assert found.value["pwmcc"] == pytest.approx(sum(APART[2]) / 3, abs=1e-6)
@@ -265,7 +270,7 @@ def test_agreement_beside_reconstruction_is_the_mean_over_the_pairs(lab, monkeyp
 
 @needs_claims
 def test_excesses_of_two_kinds_are_means_over_the_pairs(lab, monkeypatch):
-    monkeypatch.setattr(Lab, "sae_setting", lambda *of: {"L0": 32.0})
+    monkeypatch.setattr(StabilityPart, "setting", lambda *of: {"L0": 32.0})
     after = {"topk": (0.9, 0.8, 0.85), "relu-matched": (0.95, 0.7, 0.8)}
     for kind, cosines in after.items():
         lab.store.put(lab.sae.recipe(MODEL, kind, 2), trained_from(BEFORE, cosines, 2))
@@ -281,7 +286,7 @@ def test_excesses_of_two_kinds_are_means_over_the_pairs(lab, monkeypatch):
 def test_no_null_of_the_excess_is_0_by_construction(lab, monkeypatch):
     """As that of the SAEs at step 0 would be: excess is what lies above them."""
     plane = torch.randn(200, 2, generator=rng()) @ torch.randn(2, 3, generator=rng(1))
-    monkeypatch.setattr(Lab, "activations", lambda *of: plane)
+    monkeypatch.setattr(SAEPart, "activations", lambda *of: plane)
     declared = load_claims(CLAIMS)["stability.above-chance"]
     for null in declared.claim.nulls:
         swapped = lab.swapped(**null.swap)
