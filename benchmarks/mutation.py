@@ -59,7 +59,12 @@ def modules() -> list[Path]:
     """Everything that is mutated, small things first."""
     package = ROOT / "energylens"
     rules = [package / "harness" / f"{name}.py" for name in ("judge", "parts", "chance", "ceiling")]
-    found = [*package.glob("metrics/*.py"), *package.glob("stats/*.py"), *rules]
+    found = [
+        *package.glob("metrics/*.py"),
+        *package.glob("families/*/as_published.py"),
+        *package.glob("stats/*.py"),
+        *rules,
+    ]
     return sorted((path for path in found if path.stem != "__init__"), key=lambda path: path.stat().st_size)
 
 

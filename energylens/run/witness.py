@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from energylens.run.session import Session
     from energylens.store import Recipe, Store
 
-JUDGES = ("energylens.harness.judge", "energylens.run.measure")
-"""Modules that judge, whatever is measured."""
-
 SHORT = 16
 """Hex digits of a key that tell artifacts of a run apart."""
 
@@ -73,9 +70,12 @@ class Witness:
 
     def code(self, modules: Mapping[str, Iterable[str]]) -> None:
         """Which code the cases will run: by claim, the modules of `bodies_of` and of what these ask for."""
+        from energylens.harness import judge
+        from energylens.run import measure
         from energylens.run.measured_code.sources import file_name, sources_of
 
-        every = {claim: {*JUDGES, *named} for claim, named in modules.items()}
+        judges = (judge.__name__, measure.__name__)
+        every = {claim: {*judges, *named} for claim, named in modules.items()}
         for claim, named in every.items():
             names = {file_name(module, self.root) for module in named}
             self.run.record_note("code", claim, sorted(names - {""}))

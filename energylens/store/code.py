@@ -38,24 +38,25 @@ def _hash_of(module: str) -> str:
     waiting = [module]
     while waiting:
         name = waiting.pop()
-        path = _source_file(name)
+        path = source_file(name)
         if name in digests or path is None:
             continue
-        tree = _parse(path)
-        digests[name] = hashlib.sha256(_normalised(tree).encode()).hexdigest()
+        tree = parsed_file(path)
+        digests[name] = hashlib.sha256(normalised(tree).encode()).hexdigest()
         package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-        found = _imported(tree, package, owners)
-        waiting += [other for other in found if not _is_infrastructure(other)]
+        found = imported_modules(tree, package, owners)
+        waiting += [other for other in found if not is_infrastructure(other)]
     if module not in digests:
         raise InputError(f"a recipe must live in a module with a source file, got module {module!r}")
     return hashlib.sha256("".join(sorted(digests.values())).encode()).hexdigest()
 
 
-def _is_infrastructure(module: str) -> bool:
+def is_infrastructure(module: str) -> bool:
+    """Whether a module of energylens can't change a result: the store and the error classes."""
     return module in _NO_PRODUCERS or module.startswith(f"{_HOME}.store.")
 
 
-def _source_file(module: str) -> Path | None:
+def source_file(module: str) -> Path | None:
     """Source of a module without importing it; its package or the module itself must be loaded already."""
     loaded = getattr(sys.modules.get(module), "__file__", None)
     if loaded and loaded.endswith(".py"):
@@ -70,11 +71,12 @@ def _source_file(module: str) -> Path | None:
 
 
 @cache
-def _parse(path: Path) -> ast.Module:
+def parsed_file(path: Path) -> ast.Module:
+    """Syntax tree of a file, read once per process."""
     return ast.parse(path.read_bytes(), filename=str(path))
 
 
-def _imported(tree: ast.Module, package: str, owners: set[str]) -> Iterator[str]:
+def imported_modules(tree: ast.Module, package: str, owners: set[str]) -> Iterator[str]:
     """Modules of ours that a module imports; `from package import submodule` gives the submodule."""
     for node in _executed(tree):
         if isinstance(node, ast.Import):
@@ -87,7 +89,7 @@ def _imported(tree: ast.Module, package: str, owners: set[str]) -> Iterator[str]
                 continue
             for alias in node.names:
                 submodule = f"{base}.{alias.name}"
-                yield submodule if _source_file(submodule) else base
+                yield submodule if source_file(submodule) else base
 
 
 def _executed(node: ast.AST) -> Iterator[ast.AST]:
@@ -102,18 +104,18 @@ def _executed(node: ast.AST) -> Iterator[ast.AST]:
             yield from _executed(inner)
 
 
-def _normalised(node: object) -> str:
+def normalised(node: object) -> str:
     """Text of a syntax tree without positions, comments, bare strings and empty fields.
 
     Not ast.dump: its treatment of empty fields changed in Python 3.13, and a shared store outlives a Python.
     """
     if isinstance(node, list):
         kept = [item for item in node if not _is_bare_string(item)]
-        return f"[{','.join(map(_normalised, kept))}]"
+        return f"[{','.join(map(normalised, kept))}]"
     if not isinstance(node, ast.AST):
         return repr(node)
     parts = [
-        f"{name}={_normalised(value)}"
+        f"{name}={normalised(value)}"
         for name, value in ast.iter_fields(node)
         if name not in _IGNORED_FIELDS and value is not None and value != []
     ]

@@ -23,7 +23,7 @@ from energylens.run.measured_code.references import (
     is_scope,
     undeclared,
 )
-from energylens.store.code import _normalised
+from energylens.store.code import normalised
 
 
 class Name(NamedTuple):
@@ -51,7 +51,7 @@ class Definition:
         """sha256 of the normalised syntax tree, without what is declared."""
         found = self.references
         node = undeclared(self._whole, self.declaring) if found.declares else self._whole
-        text = "".join(map(_normalised, [node, *found.lambdas]))
+        text = "".join(map(normalised, [node, *found.lambdas]))
         return hashlib.sha256(text.encode()).hexdigest()
 
     @property

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from energylens.store.code import _imported, _is_infrastructure, _normalised, _parse, _source_file
+from energylens.store.code import imported_modules, is_infrastructure, normalised, parsed_file, source_file
 
 PACKAGE = Path(__file__).resolve().parents[2]
 """The folder of energylens."""
@@ -40,13 +40,15 @@ def sources_of(modules: Iterable[str], root: Path) -> dict[str, Source]:
     waiting = list(modules)
     while waiting:
         module = waiting.pop()
-        name, path = file_name(module, root), _source_file(module)
+        name, path = file_name(module, root), source_file(module)
         if path is None or not name or name in found:
             continue
         package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-        imported = [] if module.startswith(_NOT_FOLLOWED) else _imported(_parse(path), package, loaded)
-        others = [other for other in imported if not _is_infrastructure(other)]
-        digest = hashlib.sha256(_normalised(_undeclared(_parse(path))).encode()).hexdigest()[:16]
+        imported = (
+            [] if module.startswith(_NOT_FOLLOWED) else imported_modules(parsed_file(path), package, loaded)
+        )
+        others = [other for other in imported if not is_infrastructure(other)]
+        digest = hashlib.sha256(normalised(_undeclared(parsed_file(path))).encode()).hexdigest()[:16]
         found[name] = Source(digest, tuple(sorted({file_name(other, root) for other in others} - {""})))
         waiting += others
     return found
@@ -71,7 +73,7 @@ def _declares(decorator: ast.expr) -> bool:
 
 def file_name(module: str, root: Path) -> str:
     """`claims/test_mean.py`; `energylens/lab.py`, wherever it is installed; empty for a module that is not ours."""
-    path = _source_file(module)
+    path = source_file(module)
     if path is None:
         return ""
     file = path.resolve()

@@ -348,7 +348,7 @@ def package(tmp_path, monkeypatch):
         (tmp_path / name).write_text(text)
         loaded = SimpleNamespace(__file__=str(tmp_path / name))
         monkeypatch.setitem(sys.modules, name.rpartition("/")[2].removesuffix(".py"), loaded)
-    monkeypatch.setattr("energylens.run.measured_code.sources._parse", code._parse.__wrapped__)
+    monkeypatch.setattr("energylens.run.measured_code.sources.parsed_file", code.parsed_file.__wrapped__)
     return tmp_path
 
 
@@ -384,12 +384,12 @@ def test_what_a_claim_declares_is_not_its_code(package, text, same):
 
 def test_hashing_a_claims_file_leaves_the_tree_that_keys_are_made_of(package):
     (package / "own_late.py").write_text("@claim('a')\ndef f():\n    return 1\n")
-    tree = code._parse.__wrapped__(package / "own_late.py")
+    tree = code.parsed_file.__wrapped__(package / "own_late.py")
     from energylens.run.measured_code.sources import _undeclared
 
-    before = code._normalised(tree)
-    assert code._normalised(_undeclared(tree)) != before
-    assert code._normalised(tree) == before
+    before = code.normalised(tree)
+    assert code.normalised(_undeclared(tree)) != before
+    assert code.normalised(tree) == before
 
 
 def test_links_are_followed_in_circles_too():

@@ -13,7 +13,7 @@ from energylens.errors import InputError
 from energylens.store import code
 from energylens.store.code import code_hash
 
-parse = code._parse
+parse = code.parsed_file
 
 MAIN = '''
 """Docstring."""
@@ -144,7 +144,7 @@ def test_the_normal_form_is_pinned():
         def f(x: int = 1, *, y=None): return [x, (), u"s", None, ...]  # comment
     ''')
     )
-    assert code._normalised(tree) == (
+    assert code.normalised(tree) == (
         "Module(body=[FunctionDef(name='f',args=arguments(args=[arg(arg='x',annotation=Name(id='int'))],"
         "kwonlyargs=[arg(arg='y')],kw_defaults=[Constant()],defaults=[Constant(value=1)]),"
         "body=[Return(value=List(elts=[Name(id='x'),Tuple(),Constant(value='s'),Constant(),"

@@ -78,7 +78,7 @@ def race(
     Raises EnergylensError, with what it printed, if the process that runs the race fails.
     """
     given = json.dumps({"rounds": rounds, "seed": seed, "broken": broken})
-    command = [sys.executable, "-c", "from energylens.trust import race; race._serve()", given]
+    command = [sys.executable, "-c", f"from {__name__} import serve; serve()", given]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     line = ""
     with (
@@ -101,7 +101,7 @@ def race(
     return {**json.loads(line), "said": said}
 
 
-def _serve() -> None:
+def serve() -> None:
     """The racing process: one store, one artifact per round; prints progress, and the sums as its last line."""
     import filelock  # noqa: F401  imported once here, not by every racer
     import safetensors.numpy  # noqa: F401
