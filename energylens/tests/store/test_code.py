@@ -125,7 +125,7 @@ def test_comments_anywhere_do_not_count(package, comments):
 
 def test_the_store_itself_does_not_count(package, monkeypatch):
     read = []
-    monkeypatch.setattr(code, "_parse", lambda path: read.append(path.name) or parse(path))
+    monkeypatch.setattr(code, "parsed_file", lambda path: read.append(path.name) or parse(path))
     uses = "from energylens import store, errors\nfrom energylens.store import Recipe\n"
     package({"main.py": f"{uses}from energylens.store.key import key_of\nimport energylens\n"})
     assert read == ["main.py"]
