@@ -156,7 +156,7 @@ def _reached(module: str) -> dict[str, ast.Module]:
         return seen[str(path)]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(code_module, "_parse", noted)
+        patch.setattr(code_module, "parsed_file", noted)
         code_module._hash_of(module)
     return seen
 
@@ -224,7 +224,7 @@ def test_whatever_module_changes_the_key_does(module, sources, monkeypatch):
     for path in sources[module]:
         changed = dict(sources[module])
         changed[path] = ast.parse(ast.unparse(changed[path]) + "\nmutated = 1\n")
-        monkeypatch.setattr(code_module, "_parse", lambda found, changed=changed: changed[str(found)])
+        monkeypatch.setattr(code_module, "parsed_file", lambda found, changed=changed: changed[str(found)])
         assert code_module._hash_of(module) != before, path
 
 
