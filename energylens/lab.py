@@ -6,11 +6,12 @@ the network at initialisation, or another dictionary in place of the trained SAE
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
+from zlib import crc32
 
 from energylens.energy.site import SITES, site_hook
 from energylens.energy.tuned import TuneLens
@@ -24,6 +25,7 @@ from energylens.models.recipe import TrainNetwork
 from energylens.models.tasks import Text
 from energylens.models.wired import WireInduction
 from energylens.models.zoo import ZOO, untrained, zoo
+from energylens.sae.methods.table import METHODS
 from energylens.sae.planted import PLANTED_VARIANTS, PlantedDictionary, planted_saes
 from energylens.sae.recipe import SEEDS, TrainSAEs
 from energylens.sae.variants import MatchedReLU, ReLU, TopK, Variant
@@ -70,7 +72,10 @@ SAE_KINDS: Mapping[str, Variant] = {
     "relu": ReLU(l1=0.0),
     "relu-matched": MatchedReLU(l0=32.0, start=0.16),
 }
-"""SAE kinds by the name that claims use as a variant. relu-matched is ReLU with L1 at the L0 of topk."""
+"""SAE kinds by the name that claims use as a variant. relu-matched is ReLU with L1 at the L0 of topk.
+
+Every other method (`energylens.sae.methods`) is a kind by its own name, as it is by default.
+"""
 
 UNTRAINED = Null("untrained", "the network at initialisation", swap={"network": "untrained"})
 STEP_0 = Null("step-0", "the SAEs before training", swap={"dictionary": "initial"})
@@ -164,13 +169,11 @@ class Lab:
 
     def sae_recipe(self, model: str, kind: str, seed: int) -> TrainSAEs:
         """The recipe of the SAEs of one kind on one network (or planted dictionary), see `sae_seeds`."""
-        if kind not in SAE_KINDS:
-            raise InputError(f"unknown kind of SAE {kind!r}; known: {', '.join(SAE_KINDS)}")
         source = self.recipe(model, seed)
         saes = (
-            planted_saes(PLANTED_VARIANTS[kind], source)
+            planted_saes(_of_kind(kind, PLANTED_VARIANTS), source)
             if isinstance(source, PlantedDictionary)
-            else TrainSAEs(source=source, variant=SAE_KINDS[kind])
+            else TrainSAEs(source=source, variant=_of_kind(kind, SAE_KINDS))
         )
         decoder: Literal["trained", "frozen"] = "frozen" if self.dictionary == "frozen" else "trained"
         return replace(saes, seeds=sae_seeds(seed), decoder=decoder)
@@ -307,7 +310,7 @@ class Lab:
         if self.dictionary in ("trained", "frozen"):
             return saes.decoder(sae_seed)
         # Kinds draw apart: a control in which two kinds share their dictionary would be equal by construction.
-        drawn = 1_000_003 * (1 + list(SAE_KINDS).index(kind)) + 10_007 * seed + sae_seed
+        drawn = 1_000_003 * (1 + _place(kind, list(SAE_KINDS))) + 10_007 * seed + sae_seed
         generator = torch.Generator().manual_seed(drawn)
         d_sae, d_in = saes.decoder(sae_seed).shape
         if self.dictionary == "isotropic":
@@ -323,13 +326,13 @@ class Lab:
         return self._remember(key, lambda: activations(self.artifact(recipe.source), recipe))
 
     def text_sae_recipe(self, model: str, seed: int, variant: str) -> TrainSAEs:
-        """The recipe of the SAEs of a TEXT_VARIANTS variant on one network: both seeds, of a control the first."""
+        """The recipe of the SAEs of a variant, KIND-SITE, on one network: both seeds, of a control the first."""
         kind, site = self._kind_and_site(variant)
         is_control = self.dictionary == "frozen" or self.network_state == "untrained"
         return TrainSAEs(
             source=self.recipe(model, seed),
             hook_name=self.site_hook(model, seed, site),
-            variant=TEXT_SAE_KINDS[kind],
+            variant=_of_kind(kind, TEXT_SAE_KINDS),
             steps=800,
             lr=3e-3,
             seeds=TEXT_SAE_SEEDS[:1] if is_control else TEXT_SAE_SEEDS,
@@ -473,14 +476,14 @@ class Lab:
             return of_saes(SAEs.from_artifact(self.artifact(recipe)), sae_seed)
         if self.dictionary == "covariance":
             x = self.reading(model, seed, self._kind_and_site(variant)[1], "discovery").x
-            generator = torch.Generator().manual_seed(1_000_003 * (1 + TEXT_VARIANTS.index(variant)) + seed)
+            generator = torch.Generator().manual_seed(1_000_003 * (1 + _place(variant, TEXT_VARIANTS)) + seed)
             return random_dictionary(x, recipe.d_sae, 32, generator)
         raise InputError(f"on text no dictionary stands in for an SAE by the name of {self.dictionary!r}")
 
     def _kind_and_site(self, variant: str) -> tuple[str, str]:
-        if variant not in TEXT_VARIANTS:
+        kind, _, site = variant.rpartition("-")
+        if site not in SITES or (kind not in TEXT_SAE_KINDS and kind not in METHODS):
             raise InputError(f"latents on text are one of {', '.join(TEXT_VARIANTS)}, received {variant!r}")
-        kind, _, site = variant.partition("-")
         return kind, site
 
     def grid(self, model: str, seed: int) -> Grid:
@@ -517,6 +520,18 @@ class Lab:
             self._computing[-1][recipe] = None
         else:
             self.on_artifact(recipe)
+
+
+def _of_kind(kind: str, kinds: Mapping[str, Variant]) -> Variant:
+    """One of these kinds, or else the method of this name. Errors: InputError for neither."""
+    if kind not in kinds and kind not in METHODS:
+        raise InputError(f"unknown kind of SAE {kind!r}; known: {', '.join({**kinds, **METHODS})}")
+    return kinds[kind] if kind in kinds else METHODS[kind]()
+
+
+def _place(name: str, known: Sequence[str]) -> int:
+    """A number for what is drawn under a name: its place among those known, else one that hardly another name has."""
+    return known.index(name) if name in known else len(known) + crc32(name.encode())
 
 
 def sae_seeds(seed: int) -> tuple[int, ...]:
