@@ -45,7 +45,10 @@ class Method(ABC):
 
     @abstractmethod
     def latent_acts(self, pre_acts: torch.Tensor) -> torch.Tensor:
-        """Latent activations of pre-activations [n, d_sae], as claims see them."""
+        """Latent activations of pre-activations [n, d_sae], as claims see them.
+
+        They are multiplied by a positive factor where the pre-activations are: SAEs train on scaled activations.
+        """
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON from which `method_from_json` makes the same method."""

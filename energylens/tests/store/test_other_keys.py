@@ -24,12 +24,14 @@ import energylens
 from energylens.harness.cases import cases_of
 from energylens.harness.catalogue import load_claims
 from energylens.harness.ledger import Mode
+from energylens.models.checkpoint import LoadCheckpoint, UntrainedCheckpoint
 from energylens.models.tasks import TASKS
 from energylens.run.needs import recipes_needed
 from energylens.run.options import Options
 from energylens.run.project import Zoo
 from energylens.run.session import Session
 from energylens.sae.methods.table import METHODS
+from energylens.sae.recipe import TrainSAEs
 from energylens.store import key_of
 
 here = Path.cwd()
@@ -55,6 +57,8 @@ with TemporaryDirectory() as folder:
     claims = [each.claim for each in declared.values() if each.claim.tier == "cpu"]
     cases = [case for claim in claims for case in cases_of(claim, session.seeds_by_model(claim))]
     needed = list(recipes_needed(session, cases))
+checkpoints = [LoadCheckpoint("mine", 0, "0" * 64, "1" * 64, TASKS[name](), "/somewhere") for name in ("ioi", "modadd")]
+needed += [TrainSAEs(UntrainedCheckpoint(each), "hook", METHODS["topk"]()) for each in checkpoints]
 found = dict.fromkeys(each for recipe in needed for each in with_inputs(recipe))
 print(json.dumps([sorted(METHODS), sorted(TASKS), [[sorted(used(each)), key_of(each)] for each in found]]))
 '''
@@ -72,7 +76,7 @@ def copy(tmp_path_factory):
 
 
 def asked(root):
-    """(methods, tasks, [names that a recipe rests on, its key]) of all recipes that the cpu claims need."""
+    """(methods, tasks, [names that a recipe rests on, its key]): the recipes of all cpu claims and two checkpoints."""
     done = subprocess.run(
         [sys.executable, "-c", ASK],
         cwd=root,
