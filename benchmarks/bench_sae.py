@@ -16,8 +16,8 @@ from time import perf_counter
 
 import torch
 
+from energylens.sae.kernels import Kernel
 from energylens.sae.train import train
-from energylens.sae.variants import Kernel
 from energylens.sae.weights import Settings
 
 D_IN, D_SAE, BATCH, K = 128, 1024, 512, 32

@@ -7,8 +7,8 @@ from dataclasses import replace
 from statistics import fmean
 from typing import TYPE_CHECKING, Literal
 
-from energylens.errors import InputError
 from energylens.families import Part
+from energylens.lab.kinds import of_kind, place
 from energylens.sae.planted import PLANTED_VARIANTS, PlantedDictionary, planted_saes
 from energylens.sae.recipe import SEEDS, TrainSAEs
 from energylens.sae.variants import MatchedReLU, ReLU, TopK, Variant
@@ -30,7 +30,10 @@ SAE_KINDS: Mapping[str, Variant] = {
     "relu": ReLU(l1=0.0),
     "relu-matched": MatchedReLU(l0=32.0, start=0.16),
 }
-"""SAE kinds by the name that claims use as a variant. relu-matched is ReLU with L1 at the L0 of topk."""
+"""SAE kinds by the name that claims use as a variant. relu-matched is ReLU with L1 at the L0 of topk.
+
+Every other method (`energylens.sae.methods`) is a kind by its own name, as it is by default.
+"""
 
 
 class SAEPart(Part):
@@ -38,13 +41,11 @@ class SAEPart(Part):
 
     def recipe(self, model: str, kind: str, seed: int) -> TrainSAEs:
         """The recipe of the SAEs of one kind on one network (or planted dictionary), see `sae_seeds`."""
-        if kind not in SAE_KINDS:
-            raise InputError(f"unknown kind of SAE {kind!r}; known: {', '.join(SAE_KINDS)}")
         source = self.lab.recipe(model, seed)
         saes = (
-            planted_saes(PLANTED_VARIANTS[kind], source)
+            planted_saes(of_kind(kind, PLANTED_VARIANTS), source)
             if isinstance(source, PlantedDictionary)
-            else TrainSAEs(source=source, variant=SAE_KINDS[kind])
+            else TrainSAEs(source=source, variant=of_kind(kind, SAE_KINDS))
         )
         decoder: Literal["trained", "frozen"] = "frozen" if self.lab.dictionary == "frozen" else "trained"
         return replace(saes, seeds=sae_seeds(seed), decoder=decoder)
@@ -90,7 +91,7 @@ class SAEPart(Part):
         if self.lab.dictionary in ("trained", "frozen"):
             return saes.decoder(sae_seed)
         # Kinds draw apart: a control in which two kinds share their dictionary would be equal by construction.
-        drawn = 1_000_003 * (1 + list(SAE_KINDS).index(kind)) + 10_007 * seed + sae_seed
+        drawn = 1_000_003 * (1 + place(kind, list(SAE_KINDS))) + 10_007 * seed + sae_seed
         generator = torch.Generator().manual_seed(drawn)
         d_sae, d_in = saes.decoder(sae_seed).shape
         if self.lab.dictionary == "isotropic":

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, cast
 
 from energylens.errors import InputError
 from energylens.families import Part
+from energylens.lab.kinds import of_kind, place
 from energylens.lenses.site import SITES, site_hook
 from energylens.lenses.tuned import TuneLens
 from energylens.models.corpus import PythonText
 from energylens.models.recipe import TrainNetwork
+from energylens.sae.methods.table import METHODS
 from energylens.sae.recipe import SEEDS, TrainSAEs
 from energylens.sae.variants import ReLU, TopK, Variant
 from energylens.store import key_of
@@ -33,13 +35,13 @@ class TextPart(Part):
     """Networks that read text: lenses at their sites, SAEs of a TEXT_VARIANTS variant."""
 
     def sae_recipe(self, model: str, seed: int, variant: str) -> TrainSAEs:
-        """The recipe of the SAEs of a TEXT_VARIANTS variant on one network: both seeds, of a control the first."""
+        """The recipe of the SAEs of a variant, KIND-SITE, on one network: TEXT_SAE_SEEDS, of a control the first."""
         kind, site = self.kind_and_site(variant)
         is_control = self.lab.dictionary == "frozen" or self.lab.network_state == "untrained"
         return TrainSAEs(
             source=self.lab.recipe(model, seed),
             hook_name=self.site_hook(model, seed, site),
-            variant=TEXT_SAE_KINDS[kind],
+            variant=of_kind(kind, TEXT_SAE_KINDS),
             steps=800,
             lr=3e-3,
             seeds=TEXT_SAE_SEEDS[:1] if is_control else TEXT_SAE_SEEDS,
@@ -98,13 +100,13 @@ class TextPart(Part):
             return of_saes(SAEs.from_artifact(self.lab.artifact(recipe)), sae_seed)
         if self.lab.dictionary == "covariance":
             x = self.reading(model, seed, self.kind_and_site(variant)[1], "discovery").x
-            generator = torch.Generator().manual_seed(1_000_003 * (1 + TEXT_VARIANTS.index(variant)) + seed)
+            generator = torch.Generator().manual_seed(1_000_003 * (1 + place(variant, TEXT_VARIANTS)) + seed)
             return random_dictionary(x, recipe.d_sae, 32, generator)
         raise InputError(f"on text no dictionary stands in for an SAE by the name of {self.lab.dictionary!r}")
 
     def kind_and_site(self, variant: str) -> tuple[str, str]:
-        """Kind of SAE and site of a TEXT_VARIANTS variant."""
-        if variant not in TEXT_VARIANTS:
+        """Kind of SAE and site of a variant, KIND-SITE."""
+        kind, _, site = variant.rpartition("-")
+        if site not in SITES or (kind not in TEXT_SAE_KINDS and kind not in METHODS):
             raise InputError(f"latents on text are one of {', '.join(TEXT_VARIANTS)}, received {variant!r}")
-        kind, _, site = variant.partition("-")
         return kind, site

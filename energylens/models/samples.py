@@ -9,7 +9,7 @@ asked on all held-out inputs: that belongs to the network, not to a sample.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
-from typing import Any, Literal, cast
+from typing import Any, Literal, Protocol, cast, runtime_checkable
 
 import torch
 from jaxtyping import Int
@@ -30,18 +30,31 @@ ELSEWHERE = "another sample"
 """Split of the held-out documents that other samples have."""
 
 
+@runtime_checkable
+class DealsItsInputs(Protocol):
+    """A task that has disjoint samples of its own."""
+
+    def sampled(self, sample: int) -> Task:
+        """The task on one of its `samples` samples."""
+
+
 def sampled(task: Task, sample: int) -> Task:
     """The task on one of its `samples` disjoint samples; itself where all inputs are always measured.
 
-    Errors: InputError for no such sample, for a task that has no samples here, or too few documents to deal.
+    A task that is not in SAMPLED deals its inputs itself, by a method `sampled(sample)`. Errors: InputError for no such
+    sample, for a task that has no samples, or too few documents to deal.
     """
     if not 0 <= sample < task.samples:
         raise InputError(f"the task {task.name!r} has samples 0 to {task.samples - 1}, received {sample}")
     if task.samples == 1:
         return task
-    if task.name not in SAMPLED:
-        raise InputError(f"no samples for the task {task.name!r}; there are for {', '.join(SAMPLED)}")
-    return SAMPLED[task.name](task, sample)
+    if task.name in SAMPLED:
+        return SAMPLED[task.name](task, sample)
+    if isinstance(task, DealsItsInputs):
+        return task.sampled(sample)
+    raise InputError(
+        f"no samples for the task {task.name!r}; there are for {', '.join(SAMPLED)}, and for tasks with `sampled`"
+    )
 
 
 def sample_of(tokens: Int[Tensor, "row pos"], of: int) -> Int[Tensor, " row"]:
@@ -187,4 +200,4 @@ def _until_enough(
 SAMPLED: Mapping[str, Callable[[Task, int], Task]] = MappingProxyType(
     {Induction.name: _induction, IOI.name: _ioi, Text.name: _text}
 )
-"""Per task that draws its inputs, the task on one sample; a new task adds one row."""
+"""The task on one sample, for tasks whose modules are part of the keys of trained networks: others bring `sampled`."""

@@ -1,7 +1,7 @@
 """The activations that SAEs are trained on, and their split into training and held-out rows."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -9,12 +9,26 @@ from torch import Tensor
 
 from energylens.errors import InputError
 from energylens.models.network import Network
-from energylens.models.tasks.text import Text
-from energylens.sae.recipe import TrainSAEs
 from energylens.store.recipe import Artifact
+
+if TYPE_CHECKING:
+    import energylens.models.tasks.text
+    import energylens.sae.recipe
 
 WINDOWS_AT_ONCE = 16
 """Windows of text per forward pass; more are slower, since their activations leave the cache."""
+
+
+@runtime_checkable
+class ReadsText(Protocol):
+    """A task on documents that are cut into windows."""
+
+    @property
+    def n_ctx(self) -> int:
+        """Tokens per window."""
+
+    def windows(self, split: str) -> "energylens.models.tasks.text.Windows":
+        """All windows of a split's documents."""
 
 
 class Split(NamedTuple):
@@ -24,14 +38,14 @@ class Split(NamedTuple):
     held_out: Float[Tensor, "n_heldout d_in"]
 
 
-def training_and_held_out(inputs: Sequence[Artifact], recipe: TrainSAEs) -> Split:
+def training_and_held_out(inputs: Sequence[Artifact], recipe: "energylens.sae.recipe.TrainSAEs") -> Split:
     """What `recipe` trains on and what it keeps back; `inputs` are the artifacts of `recipe.inputs()`."""
     if recipe.data is None:
         return split(activations(inputs[0], recipe), recipe)
     return text_split(Network.from_artifact(inputs[0]), inputs[1], recipe)
 
 
-def activations(source: Artifact, recipe: TrainSAEs) -> Float[Tensor, "n d_in"]:
+def activations(source: Artifact, recipe: "energylens.sae.recipe.TrainSAEs") -> Float[Tensor, "n d_in"]:
     """All activations, in the order of the task's inputs: `recipe.hook_name` of the network at the readout.
 
     Where no hook is named: the samples of a planted dictionary, or the last layer's `resid_post`.
@@ -45,7 +59,7 @@ def activations(source: Artifact, recipe: TrainSAEs) -> Float[Tensor, "n d_in"]:
     return network.run([hook_name])[hook_name]
 
 
-def split(x: Float[Tensor, "n d_in"], recipe: TrainSAEs) -> Split:
+def split(x: Float[Tensor, "n d_in"], recipe: "energylens.sae.recipe.TrainSAEs") -> Split:
     """Training and held-out activations: a random split that `split_seed` and `n_heldout` fix."""
     if recipe.n_heldout >= len(x):
         raise InputError(f"{recipe.n_heldout} held-out activations of {len(x)} leave none for training")
@@ -53,18 +67,18 @@ def split(x: Float[Tensor, "n d_in"], recipe: TrainSAEs) -> Split:
     return Split(x[order[recipe.n_heldout :]], x[order[: recipe.n_heldout]])
 
 
-def text_split(network: Network, data: Artifact, recipe: TrainSAEs) -> Split:
+def text_split(network: Network, data: Artifact, recipe: "energylens.sae.recipe.TrainSAEs") -> Split:
     """Activations at `recipe.hook_name` of tokens in training documents and in held-out ones, BOS left out.
 
     Windows are drawn without replacement with `split_seed`; the last one may count in part.
     Errors: InputError for a task without text, no hook name, or more tokens than the documents have.
     """
-    if not isinstance(network.task, Text) or recipe.hook_name is None or recipe.n_train is None:
+    task, generator = network.task.with_data(data), torch.Generator().manual_seed(recipe.split_seed)
+    if not isinstance(task, ReadsText) or recipe.hook_name is None or recipe.n_train is None:
         raise InputError(
             f"SAEs on text need a network that reads text, a hook name and n_train; received {network.name} with "
             f"the task {network.task.name!r}, {recipe.hook_name!r} and {recipe.n_train!r}"
         )
-    task, generator = network.task.with_data(data), torch.Generator().manual_seed(recipe.split_seed)
     found = []
     for documents, n in (("train", recipe.n_train), ("held-out", recipe.n_heldout)):
         windows, per_window = task.windows(documents).tokens, task.n_ctx - 1

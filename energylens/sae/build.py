@@ -1,4 +1,4 @@
-"""From a recipe to stored SAEs: split and scale the activations, find L1 if need be, train, measure."""
+"""From a recipe to stored SAEs: split and scale the activations, train by the recipe's method, measure."""
 
 from collections.abc import Sequence
 
@@ -9,12 +9,10 @@ from torch import Tensor
 from energylens.metrics.reconstruction import explained_variance
 from energylens.models.threads import torch_threads
 from energylens.sae.activations import training_and_held_out
-from energylens.sae.match import matched_l1
 from energylens.sae.recipe import TrainSAEs
 from energylens.sae.sae import SAEs
 from energylens.sae.scaling import Scaling
-from energylens.sae.train import REPORT_EVERY, Trained, train
-from energylens.sae.variants import MatchedReLU, ReLU, TopK
+from energylens.sae.train import REPORT_EVERY
 from energylens.sae.weights import Settings
 from energylens.store.recipe import JSON, Artifact, Progress
 
@@ -28,58 +26,44 @@ ROWS_MEASURED = 40_000
 def build(recipe: TrainSAEs, inputs: Sequence[Artifact], progress: Progress) -> Artifact:
     """Tensors W_enc, b_enc, W_dec, b_dec, W_dec_init (leading axis n_seeds), in the units of the activations.
 
-    meta: seeds, k, `scale` (activations were multiplied by it for training), `search` (trials of the L1
-    search), `curve` (step, loss: mean fraction of variance unexplained since the last entry), `seconds`,
-    `samples_per_second`; lists over seeds: `l1`; on held-out activations `explained_variance` and `l0`; on
-    the first ROWS_MEASURED training activations `l0_train` and `dead_fraction` (latents that fire on none of them).
+    meta: seeds, `method` (its JSON), `scale` (activations were multiplied by it for training), `curve` (step, loss:
+    mean fraction of variance unexplained since the last entry), `seconds`, `samples_per_second`, and what the method
+    tells, as `search` (trials of the L1 search); lists over seeds: `l1`; on held-out activations
+    `explained_variance` and `l0`; on the first ROWS_MEASURED training activations `l0_train` and `dead_fraction`
+    (latents that fire on none of them).
     """
     with torch_threads(recipe.threads):
         train_x, heldout_x = training_and_held_out(inputs, recipe)
         scaling = Scaling.of(train_x)
-        trained, fitted = _fit(recipe, scaling.apply(train_x), progress)
+        fitted = recipe.variant.fit(scaling.apply(train_x), recipe.seeds, _settings(recipe), progress)
+        trained = fitted.trained
         weights = scaling.undo(trained.weights)
         meta = {
             "seeds": list(recipe.seeds),
-            "k": recipe.variant.k if isinstance(recipe.variant, TopK) else None,
+            "method": recipe.variant.to_json(),
             "scale": scaling.factor,
-            **fitted,
+            **fitted.meta,
             "curve": _curve(trained.losses),
             "seconds": trained.seconds,
             "samples_per_second": recipe.steps * recipe.batch * len(recipe.seeds) / trained.seconds,
         }
-        saes = SAEs(recipe.seeds, meta["k"], weights, trained.W_dec_init, meta)
+        saes = SAEs(recipe.seeds, recipe.variant, weights, trained.W_dec_init, meta)
         measured = _measured(saes, train_x, heldout_x)
     tensors = {**vars(weights), "W_dec_init": trained.W_dec_init}
     return Artifact({name: tensor.numpy() for name, tensor in tensors.items()}, {**meta, **measured})
 
 
-def _fit(
-    recipe: TrainSAEs, x: Float[Tensor, "n d_in"], progress: Progress
-) -> tuple[Trained, dict[str, JSON]]:
-    """Train on scaled activations; the L1 coefficients used, and the trials that found them."""
-    dtype = torch.bfloat16 if recipe.autocast == "bf16" else torch.float32
-    settings = Settings(
-        recipe.d_sae, recipe.steps, recipe.batch, recipe.lr, recipe.decoder == "trained", dtype,
+def _settings(recipe: TrainSAEs) -> Settings:
+    """The part of the recipe that every method is told."""
+    return Settings(
+        recipe.d_sae,
+        recipe.steps,
+        recipe.batch,
+        recipe.lr,
+        recipe.decoder == "trained",
+        torch.bfloat16 if recipe.autocast == "bf16" else torch.float32,
         recipe.kernel,
-    )  # fmt: skip
-    k, l1, searched = None, 0.0, 0
-    search: list[dict[str, float]] = []
-    match recipe.variant:
-        case TopK():
-            k = recipe.variant.k
-        case ReLU():
-            l1 = recipe.variant.l1
-        case MatchedReLU(l0=target, search_seed=seed, start=start):
-            found = matched_l1(x, target, seed, settings, _shifted(progress, 0, recipe.steps), start)
-            l1, search, searched = found.l1, found.trials, found.rounds * recipe.steps
-    coefficients = [l1] * len(recipe.seeds)
-    trained = train(x, recipe.seeds, settings, k, coefficients, _shifted(progress, searched, 0))
-    return trained, {"l1": coefficients, "search": search}
-
-
-def _shifted(progress: Progress, before: int, after: int) -> Progress:
-    """Report steps of one training among those `before` and `after` it."""
-    return lambda step, total, numbers: progress(before + step, before + total + after, numbers)
+    )
 
 
 def _measured(

@@ -12,7 +12,8 @@ from typing import ClassVar, Literal
 from energylens.errors import InputError
 from energylens.models.recipe import Autocast, fastest_autocast
 from energylens.sae.kernels import Kernel, fastest_kernel
-from energylens.sae.variants import MatchedReLU, TopK, Variant
+from energylens.sae.methods.base import Method
+from energylens.sae.methods.table import default_method
 from energylens.store.recipe import Artifact, Progress, Recipe
 
 SEEDS = (42, 123, 456, 789, 1011)
@@ -22,6 +23,7 @@ SEEDS = (42, 123, 456, 789, 1011)
 class TrainSAEs(Recipe):
     """SAEs of several seeds on the activations of one network (or on planted data).
 
+    `variant` is the method (`energylens.sae.methods`), TopK with 32 latents by default; its code enters the key.
     `hook_name` None is the last layer's `resid_post` at the task's readout, or the samples of a
     PlantedDictionary. `n_heldout` activations, drawn with `split_seed`, are kept from training and from the
     L1 search. `decoder` "frozen" leaves the decoder at its random unit rows: encoder and biases are trained.
@@ -35,7 +37,7 @@ class TrainSAEs(Recipe):
     kind: ClassVar[str] = "saes"
     source: Recipe
     hook_name: str | None = None
-    variant: Variant = field(default=TopK(32))
+    variant: Method = field(default_factory=default_method)
     d_sae: int = 1024
     steps: int = 500
     batch: int = 512
@@ -64,10 +66,7 @@ class TrainSAEs(Recipe):
             raise InputError(f"no such decoder or autocast: {self.decoder!r}, {self.autocast!r}")
         if self.kernel not in ("sparse", "dense"):
             raise InputError(f"the kernel must be 'sparse' or 'dense', received {self.kernel!r}")
-        if isinstance(self.variant, TopK) and self.variant.k > self.d_sae:
-            raise InputError(f"k is {self.variant.k}, more than d_sae {self.d_sae}")
-        if isinstance(self.variant, MatchedReLU) and self.variant.search_seed in self.seeds:
-            raise InputError(f"search_seed {self.variant.search_seed} is one of the seeds {self.seeds}")
+        self.variant.check(self.d_sae, self.seeds)
 
     def label(self) -> str:
         """The short name shown while they train."""

@@ -10,13 +10,20 @@ from torch import Tensor
 
 from energylens.errors import InputError
 from energylens.sae.latents import latent_acts
+from energylens.sae.methods.base import Method
+from energylens.sae.methods.table import method_from_json
 from energylens.sae.weights import Weights
 from energylens.store.recipe import Artifact
 
 
+def pre_acts(weights: Weights, i: int, x: Float[Tensor, "n d_in"]) -> Float[Tensor, "n d_sae"]:
+    """What a method makes latent activations of: (x - b_dec) W_enc + b_enc of the i-th SAE."""
+    return (x - weights.b_dec[i]) @ weights.W_enc[i] + weights.b_enc[i]
+
+
 def encode(weights: Weights, i: int, x: Float[Tensor, "n d_in"], k: int | None) -> Float[Tensor, "n d_sae"]:
     """Latent activations of the i-th SAE: relu((x - b_dec) W_enc + b_enc), the k largest where k is given."""
-    return latent_acts((x - weights.b_dec[i]) @ weights.W_enc[i] + weights.b_enc[i], k)
+    return latent_acts(pre_acts(weights, i, x), k)
 
 
 def decode(weights: Weights, i: int, acts: Float[Tensor, "n d_sae"]) -> Float[Tensor, "n d_in"]:
@@ -26,10 +33,10 @@ def decode(weights: Weights, i: int, acts: Float[Tensor, "n d_sae"]) -> Float[Te
 
 @dataclass(frozen=True)
 class SAEs:
-    """The SAEs of one recipe. `k` is TopK's, None for ReLU; `meta` is what the build measured."""
+    """The SAEs of one recipe, and the method that trained them; `meta` is what the build measured."""
 
     seeds: tuple[int, ...]
-    k: int | None
+    method: Method
     weights: Weights
     W_dec_init: Float[Tensor, "n_seeds d_sae d_in"]
     meta: Mapping[str, Any]
@@ -40,7 +47,8 @@ class SAEs:
         tensors = {name: torch.tensor(array) for name, array in artifact.tensors.items()}
         weights = Weights(**{field.name: tensors[field.name] for field in fields(Weights)})
         meta = artifact.meta
-        return cls(tuple(meta["seeds"]), meta["k"], weights, tensors["W_dec_init"], meta)
+        method = method_from_json(meta["method"])
+        return cls(tuple(meta["seeds"]), method, weights, tensors["W_dec_init"], meta)
 
     def decoder(self, seed: int) -> Float[Tensor, "d_sae d_in"]:
         """Unit-norm decoder directions."""
@@ -56,7 +64,7 @@ class SAEs:
 
     def encode(self, x: Float[Tensor, "n d_in"], seed: int) -> Float[Tensor, "n d_sae"]:
         """Latent activations."""
-        return encode(self.weights, self._index(seed), x, self.k)
+        return self.method.latent_acts(pre_acts(self.weights, self._index(seed), x))
 
     def reconstruct(self, x: Float[Tensor, "n d_in"], seed: int) -> Float[Tensor, "n d_in"]:
         """x_hat."""

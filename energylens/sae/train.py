@@ -87,18 +87,37 @@ def train(
     l1: Sequence[float] | None = None,
     progress: Progress = lambda step, total, numbers: None,
 ) -> Trained:
-    """One SAE per entry of `seeds` on the rows of `x`, centred and scaled as by `energylens.sae.scaling`.
+    """One SAE per entry of `seeds` by the loss of `loss_and_gradients`, see `train_by`.
 
     `k` makes them TopK; `l1` has one coefficient per entry (default 0). Adam with a constant learning rate.
     Decoder rows stay on the unit sphere: the gradient's component along the row is removed (with an L1
     penalty, Adam otherwise spends its step on shrinking them), and after the step rows are divided by their
-    norm. Errors: InputError when the loss is no longer finite.
+    norm.
+    """
+    coefficients = torch.tensor([0.0] * len(seeds) if l1 is None else list(l1))
+
+    def trainer_of(initial: Weights) -> Trainer:
+        return _trainer(initial, settings, k, coefficients)
+
+    return train_by(trainer_of, x, seeds, settings, progress)
+
+
+def train_by(
+    trainer_of: Callable[[Weights], Trainer],
+    x: Float[Tensor, "n d_in"],
+    seeds: Sequence[int],
+    settings: Settings,
+    progress: Progress = lambda step, total, numbers: None,
+) -> Trained:
+    """One SAE per entry of `seeds` on the rows of `x`, centred and scaled as by `energylens.sae.scaling`.
+
+    trainer_of: what takes the steps, given the weights to start from; a method with a loss of its own brings its own.
+    Errors: InputError when the loss is no longer finite.
     """
     _keep_freed_memory()
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     initial = initial_weights(x.shape[1], settings.d_sae, generators)
-    coefficients = torch.tensor([0.0] * len(seeds) if l1 is None else list(l1))
-    trainer = _trainer(initial, settings, k, coefficients)
+    trainer = trainer_of(initial)
     losses = torch.empty(settings.steps, len(seeds))
     rows = index_batches(len(x), settings.batch, generators)
     start = perf_counter()

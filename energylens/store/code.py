@@ -3,7 +3,8 @@
 The hash covers a module and, transitively, the modules that it imports from energylens or from its own
 top-level package. Imports are read from the syntax tree: nothing is executed, and imports inside functions
 count. Comments, docstrings and layout do not count. Not followed: third-party packages, imports by string,
-`if TYPE_CHECKING:` blocks, and what cannot change a result: the store itself and the error classes.
+`if TYPE_CHECKING:` blocks, and what cannot change a result: the store itself, the error classes, and how files are
+found by name (`energylens.by_name`; what is found enters a key by a field of the recipe).
 """
 
 import ast
@@ -17,7 +18,7 @@ from pathlib import Path
 from energylens.errors import InputError
 
 _HOME = "energylens"
-_NO_PRODUCERS = (_HOME, f"{_HOME}.errors", f"{_HOME}.store")
+_NO_PRODUCERS = (_HOME, f"{_HOME}.by_name", f"{_HOME}.errors", f"{_HOME}.store")
 # `kind` (the u of u"") and `ctx` carry no meaning of their own; the others differ between Python versions.
 _IGNORED_FIELDS = {"kind", "ctx", "type_comment", "type_ignores"}
 

@@ -5,7 +5,8 @@ constants of the project and of energylens. Names are followed through imports, 
 attribute of what can't be known (`study.alignment(...)`) reaches every method and class attribute of that name, in
 whatever class (class-hierarchy analysis by name), of the classes that anything reached names: of no other is there an
 object. So the hash may cover more than is run, and never covers less but for what is reached by a computed name or
-made by code that does not count. What Python or a base class from elsewhere may call is reached with its class.
+made by code that does not count. A folder whose files are found by name (`energylens.by_name`) reaches the class of
+every file of it. What Python or a base class from elsewhere may call is reached with its class.
 
 Not covered: what is installed, the harness (it judges), and the code that trains (it is part of artifacts' keys).
 Files are read as text and never imported, so that a tree of git can be analysed as well.
@@ -22,6 +23,7 @@ from posixpath import normpath
 from energylens.errors import InputError
 from energylens.run.measured_code.definitions import Definition, SourceFile
 from energylens.run.measured_code.following import Follower
+from energylens.run.measured_code.sources import PACKAGE
 
 Reader = Callable[[str], str | None]
 """Text of a file by its path from the root of a tree; None where there is none."""
@@ -33,10 +35,12 @@ HOME = "energylens/"
 LABS = (f"{HOME}lab/core.py", f"{HOME}lab.py")
 """Where the lab is defined, now and in trees of before."""
 
+FOLDERS = f"{HOME[:-1]}.by_name"
 LAB_HOOK = "pytest_energylens_lab"
 DIGITS = 16
 
 _NOT_READ = (
+    "by_name",
     "cli",
     "errors",
     "harness",
@@ -50,8 +54,18 @@ _NOT_READ = (
     "trust",
 )
 _TRAINING = {
-    "models": ("checkpoint", "documents", "recipe", "threads", "train", "transformer", "wired", "zoo"),
-    "sae": ("build", "match", "planted", "recipe", "scaling", "train", "variants"),
+    "models": (
+        "checkpoint",
+        "documents",
+        "loading",
+        "recipe",
+        "threads",
+        "train",
+        "transformer",
+        "wired",
+        "zoo",
+    ),
+    "sae": ("build", "match", "planted", "planted_dictionary", "recipe", "scaling", "train", "variants"),
     "lenses": ("fit", "tuned"),
     "energy": ("fit", "tuned"),
 }
@@ -156,6 +170,9 @@ class MeasuredCode:
         references = definition.references
         for chain in references.chains:
             imported = references.imports.get(chain[0])
+            known = imported or file.imports.get(chain[0])
+            if known and known.module == FOLDERS:
+                follower.found += self._named_beside(at)
             if imported:
                 follower.follow_import(at, imported, chain[1:])
             else:
@@ -163,6 +180,16 @@ class MeasuredCode:
         if any(self._is_from_elsewhere(at, base) for base in getattr(definition.node, "bases", ())):
             follower.found += [(at, member) for _, member in self._members(at, definition)]
         return follower.found, follower.attributes | references.attributes
+
+    def _named_beside(self, at: str) -> Iterator[Placed]:
+        """Classes with a `name` in the files of this folder, as they are listed where energylens lies."""
+        folder = PurePosixPath(at).parent
+        for path in sorted(
+            (folder / each.name).as_posix() for each in (PACKAGE.parent / folder).glob("*.py")
+        ):
+            if file := self._file(path):
+                named = [name for name, members in file.classes.items() if "name" in members]
+                yield from ((path, each) for name in named for each in file.definitions[name])
 
     def _is_from_elsewhere(self, at: str, base: ast.expr) -> bool:
         """Whether a class is installed, and may call the methods of classes below it. Ours call nothing measured."""

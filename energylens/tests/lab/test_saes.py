@@ -46,7 +46,7 @@ def stored(W_dec, b_dec=None, seed=0):
         "W_dec_init": W_dec.flip(2),
     }
     arrays = {name: tensor.float().contiguous().numpy() for name, tensor in tensors.items()}
-    return Artifact(arrays, {"seeds": list(sae_seeds(seed)), "k": None})
+    return Artifact(arrays, {"seeds": list(sae_seeds(seed)), "method": {"name": "relu"}})
 
 
 def with_cosines(*cosines):

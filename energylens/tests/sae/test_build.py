@@ -6,7 +6,7 @@ import torch
 
 from energylens.errors import InputError
 from energylens.sae.activations import split
-from energylens.sae.match import GRID, REFINEMENT
+from energylens.sae.methods.matched_relu import GRID, REFINEMENT
 from energylens.sae.planted import PlantedDictionary
 from energylens.sae.recipe import TrainSAEs
 from energylens.sae.sae import SAEs
@@ -35,7 +35,7 @@ def test_what_is_recorded_agrees_with_a_slow_reference(variant):
     train_x, heldout_x = split(torch.tensor(SOURCE.tensors["x"]), recipe)
     weights = saes.weights
     for i, seed in enumerate(saes.seeds):
-        encoder = weights.W_enc[i], weights.b_enc[i], weights.b_dec[i], saes.k
+        encoder = weights.W_enc[i], weights.b_enc[i], weights.b_dec[i], getattr(variant, "k", None)
         acts = slow_acts(heldout_x, *encoder)
         x_hat = acts @ weights.W_dec[i].double() + weights.b_dec[i].double()
         torch.testing.assert_close(saes.reconstruct(heldout_x, seed).double(), x_hat, atol=1e-4, rtol=1e-4)
@@ -56,7 +56,7 @@ def test_through_the_store_and_back(tmp_path):
     stored = SAEs.from_artifact(Store(tmp_path).get(recipe))
     again = SAEs.from_artifact(Store(tmp_path).get(recipe))
     assert stored.seeds == (5, 6)
-    assert stored.k == 3
+    assert stored.method == TopK(3)
     assert torch.equal(stored.decoder(6), again.decoder(6))
     assert stored.encoder(5).shape == (64, 24)
     assert not torch.equal(stored.decoder(5), stored.initial_decoder(5))

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from energylens.errors import InputError
-from energylens.sae.match import GRID, NEAR, REFINEMENT, crossing, matched_l1
+from energylens.sae.methods.matched_relu import GRID, NEAR, REFINEMENT, crossing, matched_l1
 from energylens.sae.sae import encode
 from energylens.sae.scaling import Scaling
 from energylens.sae.train import train

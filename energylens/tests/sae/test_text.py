@@ -204,12 +204,12 @@ def test_saes_are_trained_on_one_side_and_measured_on_the_other(source, network,
     saes, (train_x, heldout_x) = SAEs.from_artifact(artifact), text_split(network, corpus, recipe)
     for i, seed in enumerate(saes.seeds):
         weights = [getattr(saes.weights, name)[i] for name in ("W_enc", "b_enc", "b_dec")]
-        acts = slow_acts(heldout_x, *weights, saes.k)
+        acts = slow_acts(heldout_x, *weights, recipe.variant.k)
         x_hat = acts @ saes.decoder(seed).double() + saes.weights.b_dec[i].double()
         expected = slow_explained_variance(heldout_x, x_hat)
         assert saes.meta["explained_variance"][i] == pytest.approx(expected, abs=1e-5)
         assert saes.meta["l0"][i] == pytest.approx(float((acts > 0).sum()) / N_HELD_OUT, abs=0.02)
-        fired = slow_acts(train_x, *weights, saes.k) > 0
+        fired = slow_acts(train_x, *weights, recipe.variant.k) > 0
         assert saes.meta["l0_train"][i] == pytest.approx(float(fired.sum()) / N_TRAIN, abs=0.02)
         assert saes.meta["dead_fraction"][i] == pytest.approx(
             float((~fired.any(0)).double().mean()), abs=0.01

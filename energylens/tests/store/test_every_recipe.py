@@ -17,6 +17,7 @@ from energylens.lenses.tuned import TuneLens
 from energylens.models.checkpoint import LoadCheckpoint, UntrainedCheckpoint
 from energylens.models.corpus import PythonText
 from energylens.models.recipe import TrainNetwork
+from energylens.models.tasks import ModularAddition
 from energylens.models.wired import WireInduction
 from energylens.models.zoo import ZOO_NAMES, untrained, zoo
 from energylens.sae.planted import PLANTED_VARIANTS, PlantedDictionary, planted_saes
@@ -27,7 +28,7 @@ from energylens.store import key as key_module
 from energylens.tests.store.recipes import Everything, Noise
 from energylens.trust.store_faults.racer import Numbers
 
-CHECKPOINT = LoadCheckpoint("mine", 0, "0" * 64, "1" * 64, "/somewhere")
+CHECKPOINT = LoadCheckpoint("mine", 0, "0" * 64, "1" * 64, ModularAddition(), "/somewhere")
 EXAMPLES: Mapping[type[Recipe], tuple[Recipe, ...]] = {
     TrainNetwork: tuple(zoo(name, 0) for name in ("modadd-1l", "ioi-toy", "pygpt-2l")),
     WireInduction: (WireInduction(0),),

@@ -102,6 +102,18 @@ def test_every_claim_of_ours_has_a_measure_of_its_own_and_every_file_is_read_onc
             "2 * acts @ weights.W_dec[i]",
             {"stability.pwmcc-level.topk"},
         ),
+        (
+            "energylens/sae/methods/topk.py",
+            "latent_acts(pre_acts, self.k)",
+            "latent_acts(pre_acts, 1)",
+            {"efas.predicts-ablation"},
+        ),
+        (
+            "energylens/sae/methods/topk.py",
+            "train(x, seeds, settings, self.k, l1, progress)",
+            "train(x, seeds, settings, 1, l1, progress)",
+            set(),
+        ),
         ("energylens/sae/train.py", "import torch", "import torch as t", set()),
         ("energylens/harness/judge.py", "import", "import math, ", set()),
     ],
@@ -119,3 +131,13 @@ def test_an_edit_of_ours_changes_the_claims_that_it_concerns(ours, path, old, ne
     assert changed <= found
     assert bool(found) is bool(changed)
     assert "fourier.causal" not in found
+
+
+def test_what_is_found_by_its_name_counts(ours):
+    read, places = ours
+    path, old = "energylens/models/tasks/modadd.py", "def labels"
+    assert old in read(path)
+    before = MeasuredCode(read, PARSED)
+    after = MeasuredCode(lambda at: read(at).replace(old, "def sums") if at == path else read(at), PARSED)
+    place = places["fourier.no-leak"]
+    assert before.measure(*place) != after.measure(*place)
