@@ -56,8 +56,8 @@ SAE_SEEDS = SEEDS[:3]
 SAE_SEED_STRIDE = 10_000
 """Between the SAE seeds of one network and of the next: seeds are nested in networks, none is shared by two."""
 
-TEXT_SAE_SEEDS = SEEDS[:2]
-"""Seeds of the SAEs that are trained on every network that reads text."""
+TEXT_SAE_SEEDS = SEEDS[:3]
+"""Seeds of the SAEs that are trained on every network that reads text, as one batch; its controls have the first."""
 
 TEXT_SAE_KINDS: Mapping[str, Variant] = {"topk": TopK(k=32), "relu": ReLU(l1=0.17)}
 """SAE kinds on text. The L1 of relu is what a search for the L0 of topk found at the middle site of pygpt-2l seed 0."""
@@ -323,7 +323,7 @@ class Lab:
         return self._remember(key, lambda: activations(self.artifact(recipe.source), recipe))
 
     def text_sae_recipe(self, model: str, seed: int, variant: str) -> TrainSAEs:
-        """The recipe of the SAEs of a TEXT_VARIANTS variant on one network: both seeds, of a control the first."""
+        """The recipe of the SAEs of a TEXT_VARIANTS variant on one network: TEXT_SAE_SEEDS, of a control the first."""
         kind, site = self._kind_and_site(variant)
         is_control = self.dictionary == "frozen" or self.network_state == "untrained"
         return TrainSAEs(
