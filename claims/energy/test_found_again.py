@@ -89,11 +89,7 @@ def shuffled_latents(model, variant, seed, lab):
     generator, enough = torch.Generator().manual_seed(seed), study.fires_enough()
     discovery = study.alignment("discovery").efas_all
     orders = [torch.randperm(len(study.efas), generator=generator) for _ in range(SHUFFLES)]
-    found = [agreement(study, discovery[rows], study.efas[rows], enough) for rows in orders]
-    return Measurement(
-        {part: fmean(one.value[part] for one in found) for part in found[0].value},
-        beside={"latents": fmean(one.beside["latents"] for one in found)},
-    )
+    return mean_agreement([agreement(study, discovery[rows], study.efas[rows], enough) for rows in orders])
 
 
 def agreement(study, documents, other_seed, enough):
@@ -105,6 +101,27 @@ def agreement(study, documents, other_seed, enough):
         "SAE seeds": association.spearman(study.efas[known], other_seed[known]),
     }
     return Measurement(rho, beside={"latents": int(known.sum())})
+
+
+def matched_efas(study, other):
+    """EFAS on discovery documents of the latents of another SAE, each at the latent of `study` that it matches."""
+    import torch
+
+    from energylens.metrics import stability
+
+    rows, columns = stability.matching(
+        stability.unit_rows(study.dictionary.W_dec) @ stability.unit_rows(other.dictionary.W_dec).T
+    )
+    matched = torch.full_like(study.efas, torch.nan)
+    matched[rows] = other.alignment("discovery").efas_all[columns]
+    return matched
+
+
+def mean_agreement(found):
+    return Measurement(
+        {part: fmean(one.value[part] for one in found) for part in found[0].value},
+        beside={"latents": fmean(one.beside["latents"] for one in found)},
+    )
 
 
 @claim(
@@ -128,21 +145,22 @@ def agreement(study, documents, other_seed, enough):
     unit="Spearman's rho over latents",
     note=EFAS
     + "Latents of two SAE seeds on one network are matched one to one by the cosine of their decoder rows "
-    "(Hungarian algorithm). Both ranks are compared across documents, so that no noise of one sample is shared.",
+    "(Hungarian algorithm), for every ordered pair of its three SAEs. Both ranks are compared across documents, so "
+    "that no noise of one sample is shared.",
     needs=needs_text_saes,
 )
 def test_stable(model, variant, seed, lab):
-    import torch
+    """Mean over the ordered pairs of the network's SAEs: each is ranked by the two others."""
+    from itertools import permutations
 
-    from energylens.metrics import stability
-
-    study, other = (lab.energy.study(model, seed, variant, sae_seed) for sae_seed in TEXT_SAE_SEEDS)
-    rows, columns = stability.matching(
-        stability.unit_rows(study.dictionary.W_dec) @ stability.unit_rows(other.dictionary.W_dec).T
-    )
-    matched = torch.full_like(study.efas, torch.nan)
-    matched[rows] = other.alignment("discovery").efas_all[columns]
-    return agreement(study, study.alignment("discovery").efas_all, matched, study.fires_enough())
+    studies = [lab.energy.study(model, seed, variant, sae_seed) for sae_seed in TEXT_SAE_SEEDS]
+    found = [
+        agreement(
+            study, study.alignment("discovery").efas_all, matched_efas(study, other), study.fires_enough()
+        )
+        for study, other in permutations(studies, 2)
+    ]
+    return mean_agreement(found)
 
 
 test_stable_full = in_full(test_stable, seeds=MORE_SEEDS, models=ALL_SIZES)

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from energylens.lenses.reading import Reading
     from energylens.sae.dictionary import Dictionary
 
-TEXT_SAE_SEEDS = SEEDS[:2]
-"""Seeds of the SAEs that are trained on every network that reads text."""
+TEXT_SAE_SEEDS = SEEDS[:3]
+"""Seeds of the SAEs that are trained on every network that reads text, as one batch; its controls have the first."""
 
 TEXT_SAE_KINDS: Mapping[str, Variant] = {"topk": TopK(k=32), "relu": ReLU(l1=0.17)}
 """SAE kinds on text. The L1 of relu is what a search for the L0 of topk found at the middle site of pygpt-2l seed 0."""
