@@ -29,7 +29,9 @@ def lab_with(power, p=P):
     W_L = torch.stack([share**0.5 * waves(k, torch.arange(p), p) for k, share in enumerate(power, start=1)])
     logits = 9 * waves(1, (a + b)[:, None] - torch.arange(p), p)
     network = SimpleNamespace(W_L=lambda: W_L, modadd=SimpleNamespace(p=p, labels=lambda: (a + b) % p))
-    return SimpleNamespace(network=lambda *of: network, grid=lambda *of: Grid(logits, neurons))
+    return SimpleNamespace(
+        network=lambda *of: network, fourier=SimpleNamespace(grid=lambda *of: Grid(logits, neurons))
+    )
 
 
 def test_the_share_of_the_strongest_frequency_says_whether_there_are_key_frequencies():

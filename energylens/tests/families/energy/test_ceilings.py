@@ -38,7 +38,8 @@ def lab_with_effects(noise_variance, latents=LATENTS):
     )
     known = SimpleNamespace(efas_all=normal(latents, seed=3), gradient_times_activation=true[:, 0])
     study = SimpleNamespace(alignment=lambda split: known)
-    return SimpleNamespace(ablation_effects=lambda *of: effects, energy_study=lambda *of: study)
+    part = SimpleNamespace(ablation_effects=lambda *of: effects, study=lambda *of: study)
+    return SimpleNamespace(energy=part)
 
 
 @pytest.mark.parametrize(("noise_variance", "reliability"), [(0.0, 1.0), (40.0, 0.5), (4000.0, 0.01)])
@@ -85,7 +86,7 @@ def lab(study, readings):
     """A lab that hands out the study, and in its place one of other random directions where it is swapped."""
 
     def handing_out(one):
-        return SimpleNamespace(energy_study=lambda *of: one)
+        return SimpleNamespace(energy=SimpleNamespace(study=lambda *of: one))
 
     draws = {"covariance": 1, "frozen": 2, "untrained": 3}
 
@@ -148,7 +149,7 @@ def test_features_are_compared_with_the_same_controls_as_their_null(lab):
 
 
 def test_latents_in_another_order_agree_with_nothing(study):
-    other = SimpleNamespace(energy_study=lambda *of: study)
+    other = SimpleNamespace(energy=SimpleNamespace(study=lambda *of: study))
     found = measured("efas.stable", "shuffled", *GIVEN, other)
     assert abs(found.value["documents"]) < 0.15
     assert found.beside["latents"] > 30

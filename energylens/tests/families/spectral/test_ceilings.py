@@ -34,7 +34,8 @@ def study_of(by_prompt, n_layers=2):
 
 def lab_with(*studies):
     return SimpleNamespace(
-        heads=lambda model, seed: studies[seed], seeds=lambda model, seeds: range(len(studies))
+        spectral=SimpleNamespace(heads=lambda model, seed: studies[seed]),
+        seeds=lambda model, seeds: range(len(studies)),
     )
 
 
