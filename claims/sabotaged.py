@@ -18,7 +18,7 @@ TABLES = read_tables(CLAIMS)
 
 @pytest.fixture(scope="session")
 def bench(lab, pytestconfig):
-    from energylens.pytest_plugin import SESSION
+    from energylens.plugin.stash import SESSION
 
     shared_by_workers = pytestconfig.stash[SESSION].run_path / "intact"
     return Bench(CLAIMS, lab, shared_by_workers)

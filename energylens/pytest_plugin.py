@@ -24,7 +24,8 @@ from energylens.plugin import hookspecs, zoo_hooks
 from energylens.plugin.items import calling, case_of, note_code, prebuild, selected
 from energylens.plugin.options import add_options, read_options
 from energylens.plugin.outcome import MEASURED, Outcome, attach, status_of
-from energylens.plugin.project import SESSION, HookedProject
+from energylens.plugin.project import HookedProject
+from energylens.plugin.stash import SESSION
 from energylens.plugin.undecidable import warn_undecidable
 from energylens.plugin.workers import scheduler, selected_by
 from energylens.run.measure import Measurer, record

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from energylens.interventions.patching import Patched, patch_heads
     from energylens.interventions.path_patching import path_patch
     from energylens.interventions.prompts import all_heads, padded
-    from energylens.interventions.runners.runner import remembered
+    from energylens.interventions.runners.remembering import remembered
     from energylens.interventions.sweep import logits_at
 
 _HOMES = {
@@ -62,7 +62,7 @@ _HOMES = {
     "patching": ("Patched", "patch_heads"),
     "path_patching": ("path_patch",),
     "prompts": ("all_heads", "padded"),
-    "runners.runner": ("remembered",),
+    "runners.remembering": ("remembered",),
     "sweep": ("logits_at",),
 }
 

@@ -13,7 +13,8 @@ from energylens.errors import InputError
 from energylens.interventions.metric import Metric
 from energylens.interventions.patching import in_table
 from energylens.interventions.prompts import Head, Mask, Tokens, all_heads, as_pair, as_tokens, check_heads
-from energylens.interventions.runners.runner import HeadOutputs, Run, Runner, runner_for
+from energylens.interventions.runners.remembering import runner_for
+from energylens.interventions.runners.runner import HeadOutputs, Run, Runner
 from energylens.interventions.sweep import BATCH_LIMIT, Batch, Intervention, Replacements, sweep
 
 if TYPE_CHECKING:

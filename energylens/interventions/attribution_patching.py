@@ -11,7 +11,8 @@ from energylens.errors import InputError
 from energylens.interventions.metric import Metric
 from energylens.interventions.patching import Direction, Patched, in_direction
 from energylens.interventions.prompts import Mask, Tokens, as_pair
-from energylens.interventions.runners.runner import HeadOutputs, Replace, Run, Runner, Shift, runner_for
+from energylens.interventions.runners.remembering import runner_for
+from energylens.interventions.runners.runner import HeadOutputs, Replace, Run, Runner, Shift
 from energylens.interventions.sweep import BATCH_LIMIT, Batch
 
 if TYPE_CHECKING:

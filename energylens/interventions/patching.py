@@ -11,7 +11,8 @@ from torch import Tensor
 from energylens.errors import InputError
 from energylens.interventions.metric import Metric
 from energylens.interventions.prompts import Head, Mask, Tokens, all_heads, as_pair, check_heads
-from energylens.interventions.runners.runner import HeadOutputs, Run, Runner, runner_for
+from energylens.interventions.runners.remembering import runner_for
+from energylens.interventions.runners.runner import HeadOutputs, Run, Runner
 from energylens.interventions.sweep import BATCH_LIMIT, Batch, Intervention, sweep
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from energylens.errors import InputError
 from energylens.interventions.metric import Metric
 from energylens.interventions.patching import Direction, Patched, in_direction
 from energylens.interventions.prompts import Head, Mask, Tokens, as_pair, check_heads
-from energylens.interventions.runners.runner import Replace, Run, Runner, runner_for
+from energylens.interventions.runners.remembering import runner_for
+from energylens.interventions.runners.runner import Replace, Run, Runner
 from energylens.interventions.sweep import BATCH_LIMIT, Batch
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from torch import Tensor
 from energylens.errors import InputError
 from energylens.interventions.metric import Metric, from_start
 from energylens.interventions.prompts import Head, Mask, Tokens, as_tokens, check_read
-from energylens.interventions.runners.runner import HeadOutputs, Replace, Run, Runner, runner_for
+from energylens.interventions.runners.remembering import runner_for
+from energylens.interventions.runners.runner import HeadOutputs, Replace, Run, Runner
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge

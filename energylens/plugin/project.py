@@ -8,15 +8,13 @@ import pytest
 
 from energylens.errors import InputError
 from energylens.plugin.options import read_options
+from energylens.plugin.stash import SESSION
 from energylens.run.options import Options
 from energylens.run.project import Zoo
 from energylens.run.session import Session
 
 if TYPE_CHECKING:
     from energylens.store import Store
-
-SESSION = pytest.StashKey[Session]()
-"""The run of a pytest process."""
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from energylens.plugin.project import SESSION
+from energylens.plugin.stash import SESSION
 from energylens.run.project import Zoo
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from energylens.errors import InputError
 from energylens.harness.compare.ledger import Comparison, compare
@@ -17,7 +17,9 @@ from energylens.harness.json_values import plain
 from energylens.harness.judge import judge
 from energylens.harness.one_network import told, unanswerable
 from energylens.harness.verdict import GateResult, Unit, Verdict, Word
-from energylens.run.session import Session
+
+if TYPE_CHECKING:
+    from energylens.run.session import Session
 
 
 class Measurer:
@@ -29,7 +31,7 @@ class Measurer:
 
     def __init__(
         self,
-        session: Session,
+        session: "Session",
         fixture: Callable[[str], Any],
         calling: Callable[[str], AbstractContextManager[Any]] = nullcontext,
     ) -> None:
@@ -125,13 +127,13 @@ class Measurer:
         )  # fmt: skip
 
 
-def judged(session: Session, case: Case) -> Verdict:
+def judged(session: "Session", case: Case) -> Verdict:
     """The verdict on a row where nothing but the lab is given to bodies; what was not measured yet is measured."""
     measurer = Measurer(session, lambda name: only_lab(session, name))
     return measurer.verdict(case, session.resolve(case.claim.id, asked_by=case.claim).body)
 
 
-def only_lab(session: Session, name: str) -> Any:
+def only_lab(session: "Session", name: str) -> Any:
     """What a body asks for by the name of an argument, without pytest. Errors: InputError for all but the lab."""
     if name != "lab":
         raise InputError(
@@ -141,7 +143,7 @@ def only_lab(session: Session, name: str) -> Any:
     return session.lab
 
 
-def record(session: Session, verdict: Verdict, case: Case) -> Comparison:
+def record(session: "Session", verdict: Verdict, case: Case) -> Comparison:
     """Keep a verdict in the run's folder, with what it rests on and how it compares with the ledger."""
     verdict = replace(verdict, artifacts=session.artifacts_behind(case), machine=session.machine)
     described = session.described(case.claim)

@@ -17,8 +17,8 @@ from jaxtyping import Float
 from numba import njit
 from torch import Tensor
 
+from energylens.sae.dense import loss_and_gradients
 from energylens.sae.latents import check_k
-from energylens.sae.train import loss_and_gradients
 from energylens.sae.weights import BETA_1, BETA_2, EPSILON, Settings, Trainer, Weights
 
 MOST_FIRING = 1 / 8

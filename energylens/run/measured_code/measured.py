@@ -65,7 +65,17 @@ _TRAINING = {
         "wired",
         "zoo",
     ),
-    "sae": ("build", "match", "planted", "planted_dictionary", "recipe", "scaling", "train", "variants"),
+    "sae": (
+        "build",
+        "dense",
+        "match",
+        "planted",
+        "planted_dictionary",
+        "recipe",
+        "scaling",
+        "train",
+        "variants",
+    ),
     "lenses": ("fit", "tuned"),
     "energy": ("fit", "tuned"),
 }

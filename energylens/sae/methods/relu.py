@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ReLU(Method):
-    """ReLU with a fixed L1 coefficient, in the units of `energylens.sae.train.loss_and_gradients`."""
+    """ReLU with a fixed L1 coefficient, in the units of `energylens.sae.dense.loss_and_gradients`."""
 
     name: ClassVar[str] = "relu"
     l1: int | float = 0.0

@@ -10,7 +10,7 @@ from energylens.errors import EnergylensError, InputError
 from energylens.interventions import KL, LogitDiff, NextTokenLoss, Patched, logits_at, patch_heads
 from energylens.interventions.runners.native import NativeRunner
 from energylens.interventions.runners.native_weights import ACTIVATIONS
-from energylens.interventions.runners.runner import runner_for
+from energylens.interventions.runners.remembering import runner_for
 from energylens.interventions.sweep import Intervention, _together
 from energylens.tests.interventions.bridges import (
     ALL,

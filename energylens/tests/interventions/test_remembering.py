@@ -3,8 +3,8 @@ import torch
 
 from energylens.interventions import LogitDiff, ablate_heads, attribution_patch, patch_heads, remembered
 from energylens.interventions.ablation import Zero
-from energylens.interventions.runners import runner as runners
-from energylens.interventions.runners.runner import Remembering, runner_for
+from energylens.interventions.runners import remembering
+from energylens.interventions.runners.remembering import Remembering, runner_for
 from energylens.tests.interventions.bridges import ALL, bridge, padded_pair, prompts
 
 CLEAN, CORRUPTED = prompts()
@@ -71,7 +71,7 @@ def test_another_padding_or_another_position_is_another_run():
 
 
 def test_what_does_not_fit_is_run_again(monkeypatch):
-    monkeypatch.setattr(runners, "REMEMBERED_BYTES", 0)
+    monkeypatch.setattr(remembering, "REMEMBERED_BYTES", 0)
     net, read = bridge("rotary"), torch.zeros(5, 1, dtype=torch.int64)
     with remembered(net):
         first, second = (runner_for(net).run(CLEAN, None, read) for _ in range(2))

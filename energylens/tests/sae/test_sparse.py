@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from energylens.errors import InputError
+from energylens.sae.dense import Dense, loss_and_gradients
 from energylens.sae.scaling import Scaling
-from energylens.sae.train import Dense, loss_and_gradients, train
+from energylens.sae.train import train
 from energylens.sae.weights import Settings, Weights
 from energylens.tests.sae.helpers import mixture
 

@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from energylens.errors import InputError
+from energylens.sae.dense import along_sphere, loss_and_gradients
 from energylens.sae.latents import latent_acts
 from energylens.sae.sae import encode
 from energylens.sae.scaling import Scaling
-from energylens.sae.train import along_sphere, index_batches, loss_and_gradients, train
+from energylens.sae.train import index_batches, train
 from energylens.sae.weights import Settings, Weights
 from energylens.tests.sae.helpers import mixture
 
