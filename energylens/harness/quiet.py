@@ -92,18 +92,21 @@ def sorted_keys(value: Any) -> Any:
 def rounded(value: Any, digits: int) -> Any:
     """The same JSON with so many significant digits of every float.
 
-    One whose first DIGITS would not be those of the number itself keeps all: the ledger compares as many.
+    One that would then read otherwise with fewer keeps all: the ledger compares DIGITS of them, a page shows SHOWN.
     """
     if isinstance(value, float):
-        short = float(f"{value:.{digits}g}")
-        return (
-            short
-            if digits < DIGITS or float(f"{short:.{DIGITS}g}") == float(f"{value:.{DIGITS}g}")
-            else value
+        short = _short(value, digits)
+        same = all(
+            _short(short, fewer) == _short(value, fewer) for fewer in (DIGITS, SHOWN) if fewer < digits
         )
+        return short if same else value
     if isinstance(value, Mapping):
         return {key: rounded(item, digits) for key, item in value.items()}
     return [rounded(item, digits) for item in value] if isinstance(value, list) else value
+
+
+def _short(value: float, digits: int) -> float:
+    return float(f"{value:.{digits}g}")
 
 
 def _row(each: JSON) -> str:
