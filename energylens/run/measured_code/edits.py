@@ -31,7 +31,7 @@ Rows = dict[str, dict[str, Any]]
 class _State:
     """What is recorded up to a commit: rows by key, declarations and bodies by claim; what it measured anew.
 
-    ledger: its rows as they stand in the file. run: commit and rows of the last full run.
+    ledger: its rows as they stand in the file. run: start (older files tell it), commit and rows of the last full run.
     """
 
     rows: Rows = field(default_factory=dict)
@@ -39,7 +39,7 @@ class _State:
     bodies: dict[str, tuple[str, str]] = field(default_factory=dict)
     measured: set[str] = field(default_factory=set)
     ledger: Mapping[str, Any] = field(default_factory=dict)
-    run: tuple[str, Rows] = ("", {})
+    run: tuple[str, str, Rows] = ("", "", {})
 
     def record(self, key: str, row: dict[str, Any], declaration: Mapping[str, str]) -> None:
         """A row that was measured. Its measure is hashed anew: what it covers may have been another thing then."""
@@ -143,10 +143,11 @@ def _read_results(state: _State, content: bytes | None) -> None:
         for verdict in results["verdicts"]
         if verdict["word"] not in (Word.NOT_RUN, ERROR) and not verdict["own_checkpoint"]
     }
-    timed, (commit, before) = timed_claims(results), state.run
+    timed, (started, commit, before) = timed_claims(results), state.run
     kept = {key: row for key, row in rows.items() if key.partition("/")[0] not in timed}
-    state.run = (results["provenance"]["commit"], rows)
-    if commit == state.run[0] and not any(moved(before.get(key), row) for key, row in kept.items()):
+    state.run = (results.get("started", ""), results.get("provenance", {}).get("commit", ""), rows)
+    same = commit == state.run[1] and ("" in (started, state.run[0]) or started == state.run[0])
+    if same and not any(moved(before.get(key), row) for key, row in kept.items()):
         return
     for key, row in kept.items():
         state.record(key, row, declared[key.partition("/")[0]])
