@@ -219,5 +219,5 @@ def test_what_is_accepted_is_used_as_it_is(results: dict[str, Any], tmp_path):
     # The counter-check: an ordinary claim does get its files.
     claimed = replace(declare(), id="toy.mean")
     assert claimed.id == "toy.mean"
-    names = {path.name for path in write_report(results, tmp_path)}
+    names = {path.name for path in write_badges(results, tmp_path)}
     assert {f"{claim['id']}.json" for claim in results["claims"]} <= names

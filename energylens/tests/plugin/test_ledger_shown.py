@@ -177,7 +177,7 @@ def test_an_edit_of_the_measure_is_amended_where_a_number_changes_and_silent_els
             ["measure"],
             ["die.region/die"],
         )
-        assert "die: HOLDS → REFUTED, 0.615 [0.6, 0.63] → 0.115" in report.split("## History")[1]
+        assert "die: HOLDS → REFUTED, 0.615 [0.6, 0.63] → 0.115" in report.split("# History")[1]
 
 
 def test_a_flip_says_how_to_find_what_changed_it(project, monkeypatch):
