@@ -38,6 +38,7 @@ examples:
   energylens replicate HEAD there.json     the same findings on another machine
   energylens plan fourier.neurons          how many seeds would decide it
   energylens badge --claim fourier.groks   badge of one claim, as shields.io reads it
+  energylens badge --all reports/badges    badges of all claims, for a website
   energylens store verify                  check every stored artifact against its checksum
 
 exit status: 0 fine, 1 something is damaged or could not be built, 2 wrong usage."""
@@ -146,6 +147,9 @@ def _parser() -> argparse.ArgumentParser:
     _results_argument(badge)
     badge.add_argument("--claim", metavar="ID", help="badge of one claim (default: of all)")
     badge.add_argument("--svg", action="store_true", help="SVG instead of JSON")
+    badge.add_argument(
+        "--all", type=Path, metavar="DIR", help="write the badge of every claim, JSON and SVG, to this folder"
+    )
     badge.set_defaults(run=_badge)
 
     planned = commands.add_parser("plan", help="how many seeds would decide a claim")
@@ -286,7 +290,7 @@ def _report(options: argparse.Namespace) -> int:
         return _readme(options.readme)
     from energylens.harness.compare.amendments import AMENDMENTS, read_amendments
     from energylens.harness.compare.history import HISTORY, read_history
-    from energylens.harness.results import read_results
+    from energylens.harness.results import read_results, write_results
     from energylens.harness.trust_file import read_sections
     from energylens.report import write_report
 
@@ -294,7 +298,10 @@ def _report(options: argparse.Namespace) -> int:
     beside = options.results.parent
     history, trust = read_history(beside / HISTORY), read_sections(beside)
     amendments = read_amendments(beside / AMENDMENTS)
-    written = write_report(read_results(options.results), folder, history, trust, amendments)
+    results = read_results(options.results)
+    if folder == beside:
+        write_results(options.results, results)
+    written = write_report(results, folder, history, trust, amendments)
     print(f"{len(written)} files in {folder}")
     return 0
 
@@ -353,8 +360,12 @@ def _replicate(options: argparse.Namespace) -> int:
 
 def _badge(options: argparse.Namespace) -> int:
     from energylens.harness.results import read_results
-    from energylens.report import badge, badge_svg
+    from energylens.report import badge, badge_svg, write_badges
 
+    if options.all:
+        written = write_badges(read_results(options.results), options.all)
+        print(f"{len(written)} files in {options.all}")
+        return 0
     made = badge(read_results(options.results), options.claim)
     print(badge_svg(made) if options.svg else json.dumps(made, ensure_ascii=False))
     return 0

@@ -243,11 +243,19 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
     selection = {
         "markers": config.option.markexpr, "keywords": config.option.keyword,
-        "paths": [str(argument) for argument in config.args],
+        "paths": [_from_root(config, str(argument)) for argument in config.args],
     }  # fmt: skip
     found = finish(claims, selection, config.stash[STARTED], exitstatus == pytest.ExitCode.INTERRUPTED)
     if found:
         config.stash[FINISHED] = found
+
+
+def _from_root(config: pytest.Config, argument: str) -> str:
+    """A path or node id as seen from the root of the project, however it was typed."""
+    path, *names = argument.split("::")
+    found = (Path(config.invocation_params.dir) / path).resolve()
+    inside = found.is_relative_to(config.rootpath)
+    return "::".join([found.relative_to(config.rootpath).as_posix() if inside else path, *names])
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -47,6 +47,7 @@ def growth(**given):
     passes_when=AtLeast(1.5),
     models=MODELS,
     seeds=SEEDS,
+    timed=True,
     rejects=[Null("linear", "the scores of 128 queries, as many at every length", measure=linear)],
     unit="log-log exponent",
     note="Processor seconds for attention scores of random queries and keys against length.",

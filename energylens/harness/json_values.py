@@ -45,6 +45,11 @@ def write_json(path: Path, value: Any) -> None:
     replace_file(path, f"{text}\n".encode(errors="backslashreplace"))
 
 
+def write_lines_of_json(path: Path, value: Any) -> None:
+    """`replace_file` by JSON in which every object and list without another inside stands on a line of its own."""
+    replace_file(path, f"{_lined(plain(value))}\n".encode(errors="backslashreplace"))
+
+
 def replace_file(path: Path, content: bytes) -> None:
     """Write atomically, folders included: a reader sees the old file or the whole new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -54,6 +59,20 @@ def replace_file(path: Path, content: bytes) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _lined(value: Any, indent: int = 0) -> str:
+    items = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+    if not any(isinstance(item, dict | list) and item for item in items):
+        return json.dumps(value, allow_nan=False, ensure_ascii=False)
+    start, end = "\n" + " " * (indent + 1), "\n" + " " * indent
+    told = [_lined(item, indent + 1) for item in items]
+    if isinstance(value, list):
+        return f"[{start}{f',{start}'.join(told)}{end}]"
+    keys = (json.dumps(key, ensure_ascii=False) for key in value)
+    return (
+        f"{{{start}{f',{start}'.join(f'{key}: {text}' for key, text in zip(keys, told, strict=True))}{end}}}"
+    )
 
 
 def _non_finite(value: float) -> str:

@@ -13,7 +13,7 @@ PACKAGES = (
     "llvmlite", "pytest",
 )  # fmt: skip
 
-_NO_ENVIRONMENT = ("commit", "dirty", "artifacts", "packages")
+_NO_ENVIRONMENT = ("commit", "dirty", "artifacts", "packages", "cores")
 
 INSTRUCTION_LIMITS = (
     "ONEDNN_MAX_CPU_ISA",
@@ -26,11 +26,16 @@ INSTRUCTION_LIMITS = (
 """Variables that keep libraries from instructions that the processor has: with them it is another processor."""
 
 
-def provenance(root: Path) -> dict[str, Any]:
-    """Commit and dirty flag of the checkout at `root`, package versions, Python, CPU, cores."""
+def provenance(root: Path, written: Path | None = None) -> dict[str, Any]:
+    """Commit and dirty flag of the checkout at `root`, package versions, Python, CPU, cores.
+
+    written: a folder that runs write to; changes in it make no checkout dirty.
+    """
+    ours = written is not None and written.resolve().is_relative_to(root.resolve())
+    but = [f":(exclude,top){_from_top(root, written)}"] if ours and written else []
     return {
         "commit": _git(root, "rev-parse", "HEAD"),
-        "dirty": bool(_git(root, "status", "--porcelain", "--untracked-files=no")),
+        "dirty": bool(_git(root, "status", "--porcelain", "--untracked-files=no", "--", ":(top)", *but)),
         "packages": {name: _version(name) for name in PACKAGES},
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
@@ -41,7 +46,7 @@ def provenance(root: Path) -> dict[str, Any]:
 
 
 def environment(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a run's provenance, what can change a number beside our own code: versions, machine, threads."""
+    """Of a run's provenance, what can change a number beside our own code: versions, processor, threads."""
     facts = {name: fact for name, fact in provenance.items() if name not in _NO_ENVIRONMENT}
     return facts | provenance["packages"]
 
@@ -58,6 +63,13 @@ def machine_of(provenance: Mapping[str, Any]) -> str:
     facts += [f"numba {numba}"] if numba else []
     threads = int(provenance.get("torch_threads") or 1)
     return "; ".join([*facts, f"{threads} thread" + "s" * (threads != 1)])
+
+
+def _from_top(root: Path, folder: Path) -> str:
+    """The folder as seen from the top of the checkout."""
+    return (
+        f"{_git(root, 'rev-parse', '--show-prefix')}{folder.resolve().relative_to(root.resolve()).as_posix()}"
+    )
 
 
 def _limits() -> str:

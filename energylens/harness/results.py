@@ -1,4 +1,7 @@
-"""results.json: the one record of a run, and the only input of every report, badge and figure."""
+"""results.json: the one record of a run, and the only input of every report, badge and figure.
+
+What differs between two equal runs is not in it: see `energylens.harness.quiet`.
+"""
 
 import json
 from collections import Counter
@@ -10,9 +13,11 @@ from energylens.errors import InputError
 from energylens.harness.declare.claim import MEASURE, Claim, hash_of
 from energylens.harness.declare.decidable import described
 from energylens.harness.headline import headline
-from energylens.harness.json_values import plain, write_json
+from energylens.harness.json_values import plain, write_lines_of_json
 from energylens.harness.one_network import is_one_network
+from energylens.harness.quiet import in_order, quiet
 from energylens.harness.run_folder import RunFolder
+from energylens.harness.timings import timings_of, write_timings
 from energylens.harness.verdict import AS_IT_MUST, ERROR, Unit, Word, row_key
 
 SCHEMA = 1
@@ -79,7 +84,7 @@ def assemble(run: RunFolder, **header: Any) -> dict[str, Any]:
         "questions": _questions(run),
         "claims": declared,
         "verdicts": ordered,
-        "cases": run.cases(),
+        "cases": in_order(run.cases(), declared, ordered),
         "errors": [{"case": name, **error} for name, error in sorted(errors.items())],
     }
 
@@ -121,9 +126,30 @@ def claim_word(claim: str, verdicts: Iterable[Mapping[str, Any]]) -> str:
     return str(next((word for word in _WORST_FIRST if word in words), Word.NOT_RUN))
 
 
-def write_results(path: Path, results: Mapping[str, Any]) -> None:
-    """Write results.json atomically."""
-    write_json(path, results)
+def write_results(path: Path, results: Mapping[str, Any]) -> dict[str, Any]:
+    """Write results.json atomically, and what the run took beside it; returns what results.json then holds.
+
+    A run that gives the results that the file holds already leaves it as it is: its `commit` is that of the first run
+    with these results, unless that one had uncommitted changes and this one has none.
+    """
+    committed = _as_before(quiet(results), path)
+    write_lines_of_json(path, committed)
+    write_timings(path, timings_of(plain(results)))
+    return committed
+
+
+def _as_before(results: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The results with the commit that the file tells, where they are the same but for it."""
+    try:
+        before = parse_results(path.read_bytes(), str(path))
+    except (OSError, InputError):
+        return results
+    first, now = before.get("provenance", {}), results.get("provenance", {})
+    commit = {name: first[name] for name in ("commit", "dirty") if name in first}
+    mended = first.get("dirty") and not now.get("dirty")
+    if mended or before != {**results, "provenance": {**now, **commit}}:
+        return results
+    return before
 
 
 def read_results(path: Path) -> dict[str, Any]:

@@ -2,6 +2,6 @@
 
 from energylens.report.badge import badge, badge_svg
 from energylens.report.terminal import terminal_table
-from energylens.report.write import write_report
+from energylens.report.write import write_badges, write_report
 
-__all__ = ["badge", "badge_svg", "terminal_table", "write_report"]
+__all__ = ["badge", "badge_svg", "terminal_table", "write_badges", "write_report"]

@@ -10,6 +10,9 @@ from energylens.report.view import JSON
 LISTED = 20
 """Of the edits the report shows the latest at once, the others folded."""
 
+FOLDED = 200
+"""Earlier edits of one table, so that a page can end between two."""
+
 _DIGITS = (3, 6)
 _LONGEST = 100
 
@@ -29,9 +32,10 @@ def amendments_text(found: Sequence[JSON]) -> str:
 
 
 def amendments_tables(found: Sequence[JSON]) -> list[Md]:
-    """The edits, the newest first, one row each: the latest LISTED, and those before; none of what there is not."""
+    """The edits, the newest first, one row each: the latest LISTED, and those before in tables of FOLDED."""
     newest = sorted(found, key=lambda line: str(line["at"]), reverse=True)
-    return [_table(lines) for lines in (newest[:LISTED], newest[LISTED:]) if lines]
+    starts = [0, *range(LISTED, len(newest), FOLDED)] if newest else []
+    return [_table(newest[start : start + (FOLDED if start else LISTED)]) for start in starts]
 
 
 def _table(found: Sequence[JSON]) -> Md:

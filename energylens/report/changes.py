@@ -27,10 +27,9 @@ def changes_text(changes: Sequence[Change], names: tuple[str, str], runs: tuple[
 def _run(name: str, run: JSON) -> str:
     made = run["provenance"]
     commit = f"commit {made['commit'][:9]}" if made["commit"] else "no commit"
-    told = [
-        f"measured {run['started'][:16].replace('T', ' ')} UTC",
-        commit + (", edited" if made["dirty"] else ""),
-    ]
+    started = run.get("started", "")
+    told = [f"measured {started[:16].replace('T', ' ')} UTC"] if started else []
+    told.append(commit + (", edited" if made["dirty"] else ""))
     return clean("; ".join([name, *told, *([] if run.get("complete") else ["not a full run"])]))
 
 

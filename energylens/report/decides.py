@@ -1,6 +1,9 @@
 """What the declared seeds of a claim can decide at all, in words, from its `reach` in results.json."""
 
+from collections.abc import Sequence
+
 from energylens.harness.declare.reach import RATE, words
+from energylens.harness.quiet import parts_of
 from energylens.report.text import number
 from energylens.report.view import JSON
 
@@ -11,8 +14,9 @@ def decides(claim: JSON) -> str:
     Empty for gates, and for results that do not tell.
     """
     models: dict[str, list[str]] = {}
-    for model, reach in claim.get("reach", {}).items():
-        models.setdefault(_text(reach), []).append(model)
+    reaches, parts = claim.get("reach", {}), parts_of(claim)
+    for model in (model for model in claim.get("models", reaches) if model in reaches):
+        models.setdefault(_text(reaches[model], parts), []).append(model)
     if len(models) == 1:
         return next(iter(models))
     return "; ".join(f"{', '.join(names)}: {text}" for text, names in models.items())
@@ -27,15 +31,15 @@ def can_decide(claim: JSON, model: str) -> str:
     return words(reach["holds"], reach["refutes"]) + (f", {chance} of runs" if chance else "")
 
 
-def _text(reach: JSON) -> str:
-    now, fewer = _parts(reach), _parts(reach["fewer"])
+def _text(reach: JSON, parts: Sequence[str]) -> str:
+    now, fewer = _parts(reach, parts), _parts(reach["fewer"], parts)
     chance = _chance(reach["parts"])
     told = f"{now}; with one seed fewer{' as well' if fewer == now else f': {fewer}'}"
     return f"{told}; at a true rate of {number(RATE)} decided in {chance} of runs" if chance else told
 
 
-def _parts(reach: JSON) -> str:
-    texts = {part: str(one["text"]) for part, one in reach["parts"].items()}
+def _parts(reach: JSON, parts: Sequence[str]) -> str:
+    texts = {part: str(reach["parts"][part]["text"]) for part in parts or reach["parts"]}
     same = set(texts.values())
     text = same.pop() if len(same) == 1 else "; ".join(f"{part}: {text}" for part, text in texts.items())
     by_holm = reach["refutes"] is False and any(part["refutes"] for part in reach["parts"].values())

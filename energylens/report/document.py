@@ -1,22 +1,19 @@
-"""VALIDATION.md as text."""
+"""VALIDATION.md, the index of a report, as text, and the beginnings of its other pages."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from energylens.harness.one_network import is_one_network
 from energylens.report.headline import apart, counts_of, first_line
-from energylens.report.lines import Line, lines, lines_of
+from energylens.report.lines import Line, estimates_span, lines
 from energylens.report.one_network import checked
+from energylens.report.pictures import forests
 from energylens.report.questions import answers
 from energylens.report.render import render
-from energylens.report.replication import REPLICATION_FIGURE
-from energylens.report.sections import section
-from energylens.report.tally import tally
 from energylens.report.text import Md, bold, count, label, link, markdown, number, table
-from energylens.report.timeline import history_section
-from energylens.report.trust import TRUST_FIGURE, trust_section
-from energylens.report.view import JSON, Entry, families, forest_name, history_name, place
-from energylens.report.words import denominators, expected_errors
+from energylens.report.trust_lines import trust_lines
+from energylens.report.view import JSON, Entry, families, part_of, place
+from energylens.report.words import counted, denominators, expected_errors, holds_when, outcome, verdict_of
 
 _HEADERS = (
     "claim", "model", "set-up", "verdict", "estimate [90 % interval]", "region", "chance", "reported", "as published",
@@ -25,16 +22,8 @@ _HEADERS = (
 _KNOWN = {"schema", "summary", "basis", "questions", "claims", "verdicts", "cases", "errors", "provenance"}
 
 
-def document(
-    results: JSON,
-    found: Sequence[Entry],
-    pictures: Iterable[str],
-    history: Sequence[JSON] = (),
-    trust: JSON | None = None,
-    amendments: Sequence[JSON] = (),
-) -> str:
-    """Fill the template. pictures: names of the figures that exist, without suffix. Others: see `write_report`."""
-    drawn = set(pictures)
+def index(results: JSON, found: Sequence[Entry], about: Collection[str], trust: JSON) -> str:
+    """VALIDATION.md: what was found, where to read more, how far to trust it. about: pages on the run that exist."""
     judged, boundaries, expected = expected_errors(found)
     errors = list(results["errors"])
     return render(
@@ -52,19 +41,58 @@ def document(
         moved=_moved(found),
         errors_text=count(len(errors), "case raised an exception", "cases raised an exception"),
         questions=answers(results, found),
-        table=verdict_table(found),
-        folded=any(entry.is_many for entry in found),
+        table=claims_table(found),
+        families=Md(", ".join(f"[{label(name)}](families/{name}.md)" for name in families(found))),
         judged=judged,
         boundaries=boundaries,
         expected=number(expected, 2),
         holm=counts_of(found)["holm"],
-        forests=_forests(found, drawn),
-        sections=[section(entry, found, _figures(entry, drawn)) for entry in found],
-        trust=trust_section(trust or {}, _trust_figures(drawn)),
-        history=history_section(found, history, _histories(found, drawn), amendments),
+        trust=trust_lines(trust),
         provenance=provenance_table(results),
-        artifacts=artifacts_table(results),
+        about=about,
     )
+
+
+def family_head(family: str, members: Sequence[Entry], drawn: set[str]) -> str:
+    """The beginning of a family's page: how its claims stand, all their verdicts, its estimates as a picture."""
+    return render(
+        "family.md.j2",
+        family=family,
+        headline=": ".join(first_line(members)),
+        table=verdict_table(members),
+        folded=any(entry.is_many for entry in members),
+        forests=forests(members, drawn),
+    )
+
+
+def errors_of(results: JSON) -> list[str]:
+    """Every case that raised, with its text."""
+    return [render("error.md.j2", error=error) for error in results["errors"]]
+
+
+def claims_table(found: Sequence[Entry]) -> Md:
+    """All claims, one row each, with the anchor that links from outside lead to."""
+    rows = [
+        [
+            Md(f'<a id="{entry.id}"></a>{link(entry.id)}'),
+            bold(verdict_of(entry)),
+            ", ".join(counted(map(outcome, entry.verdicts))) if len(entry.verdicts) > 1 else "",
+            "; ".join(_estimates(entry)),
+            holds_when(entry.claim),
+            entry.claim["reported"],
+        ]
+        for entry in found
+    ]
+    headers = ["claim", "verdict", "its models and variants", "estimates", "holds when", "reported"]
+    return table(headers, rows, keep=5)
+
+
+def _estimates(entry: Entry) -> Iterator[str]:
+    """Of every part, from the smallest to the largest."""
+    for name in entry.parts:
+        told = estimates_span([part_of(verdict["parts"], name) for verdict in entry.verdicts])
+        if told:
+            yield f"{name} {told}" if len(entry.parts) > 1 else told
 
 
 def picture_names(files: Iterable[str]) -> set[str]:
@@ -73,7 +101,7 @@ def picture_names(files: Iterable[str]) -> set[str]:
 
 
 def verdict_table(found: Sequence[Entry]) -> Md:
-    """All verdicts in one table; the claim is named in its first line only."""
+    """All verdicts of these claims; the claim is named in its first line only."""
     rows = []
     previous = ""
     for line in lines(found):
@@ -90,11 +118,11 @@ def provenance_table(results: JSON) -> Md:
     return table(["", "this run"], rows, keep=2)
 
 
-def artifacts_table(results: JSON) -> Md | None:
-    """The networks and dictionaries that the numbers were measured on."""
+def artifact_tables(results: JSON) -> list[str]:
+    """The networks and dictionaries that the numbers were measured on, in tables of ROWS."""
     artifacts = results.get("provenance", {}).get("artifacts", {})
     rows = [[name, _fact(artifacts[name])] for name in sorted(artifacts)]
-    return table(["artifact", ""], rows, keep=2) if rows else None
+    return [f"{table(['artifact', ''], rows[i : i + ROWS], keep=2)}\n" for i in range(0, len(rows), ROWS)]
 
 
 def _limits_of(results: JSON) -> str:
@@ -104,6 +132,9 @@ def _limits_of(results: JSON) -> str:
     partial = results.get("complete") is False or any(v["partial"] for v in results["verdicts"])
     return "This is not a full run: some claims, models or seeds were left out." if partial else ""
 
+
+ROWS = 500
+"""Artifacts of one table, so that a page can end between two."""
 
 SHORT_REASON = 48
 """Characters of a reason that the first table has room for; the claim's section tells every reason in full."""
@@ -117,65 +148,6 @@ def _row(line: Line, first: bool) -> list[Any]:
         verdict = Md(f"{verdict} ({markdown(line.why)})")
     judged = [line.estimate, line.region, line.chance, line.reported if first else "", line.published]
     return [claim, model, line.setup, verdict, *judged, line.seeds, line.can_decide, line.holm]
-
-
-_SEEDS_DRAWN = {
-    "distribution": "for each model, all seeds pooled",
-    "text": "for each model, first seed",
-}
-
-
-def _figures(entry: Entry, drawn: set[str]) -> list[dict[str, str]]:
-    texts = {f"{entry.id}_estimates": _estimates_alt(entry)}
-    if entry.claim["figure"]:
-        seeds = _SEEDS_DRAWN.get(entry.claim["figure"]["kind"], "for each model and seed")
-        texts[f"{entry.id}_series"] = f"{entry.claim['figure']['title']}, {seeds}"
-    return [{"name": Md(name), "alt": label(alt)} for name, alt in texts.items() if name in drawn]
-
-
-def _estimates_alt(entry: Entry) -> str:
-    if entry.is_many:
-        return f"Estimates of {entry.id}, {'; '.join(told for _, told in tally(entry.verdicts))}"
-    shown = [line for line in lines_of(entry) if line.estimate]
-    told = [f"{line.model} {line.estimate} against {line.region}: {line.word}" for line in shown]
-    return f"Estimates of {entry.id}. {'; '.join(told)}"
-
-
-def _forests(found: Sequence[Entry], drawn: set[str]) -> list[dict[str, str]]:
-    """One per family of claims."""
-    texts = {
-        forest_name(
-            family
-        ): f"Estimates, 90 % intervals and regions of the family {family}; {': '.join(first_line(entries))}"
-        for family, entries in families(found).items()
-    }
-    return [{"name": Md(name), "alt": label(alt)} for name, alt in texts.items() if name in drawn]
-
-
-def _histories(found: Sequence[Entry], drawn: set[str]) -> list[dict[str, str]]:
-    """One per family of claims."""
-    texts = {
-        history_name(family): f"Estimates of the family {family} over all full runs"
-        for family in families(found)
-    }
-    return [{"name": Md(name), "alt": label(alt)} for name, alt in texts.items() if name in drawn]
-
-
-_TRUST_FIGURES = {
-    "calibration": (TRUST_FIGURE, "How often a true effect is decided, by its size and the number of seeds"),
-    "replication": (
-        REPLICATION_FIGURE,
-        "Differences to the run of record in standard errors, machine by machine",
-    ),
-}
-
-
-def _trust_figures(drawn: set[str]) -> dict[str, list[dict[str, str]]]:
-    return {
-        section: [{"name": Md(name), "alt": label(alt)}]
-        for section, (name, alt) in _TRUST_FIGURES.items()
-        if name in drawn
-    }
 
 
 def _own_checkpoints(results: JSON) -> str:

@@ -32,9 +32,10 @@ def forest(found: Sequence[Entry]) -> "Figure | None":
 def claim_figure(entry: Entry) -> "Figure | None":
     """One claim: seeds as dots, a row for every null and for the original estimator, pairs as heatmaps.
 
-    A claim with many verdicts has a strip per model, and its nulls in the row of what they are the nulls of.
+    A claim with many verdicts has a strip per model, and its nulls in the row of what they are the nulls of. What is
+    timed has no picture.
     """
-    if not any(verdict["parts"] for verdict in entry.verdicts):
+    if entry.claim.get("timed") or not any(verdict["parts"] for verdict in entry.verdicts):
         return None
     strips = [strip for name in entry.parts for strip in _claim_strips(entry, name)]
     maps = heatmaps(entry)

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 ACROSS = 4
 """Panels side by side."""
 
+COLUMNS = 10
+"""Panels have room for so many runs, or twice, three times as many."""
+
 FEW = 3
 """Up to so many verdicts in one panel have their intervals drawn, beside each other."""
 
@@ -74,14 +77,19 @@ def history_figure(title: str, found: Sequence[Entry], history: Sequence[JSON]) 
         bottom = total - TOP - (row + 1) * (HEAD + PANEL + GAP) + GAP
         at = (column * width + LEFT) / WIDTH, bottom / total, (width - LEFT - RIGHT) / WIDTH, PANEL / total
         axes = figure.add_axes(at)
-        _draw(axes, panel, len(runs))
+        _draw(axes, panel, columns_of(len(runs)))
         _dates(axes, runs if i + ACROSS >= len(panels) else ())
     return figure
 
 
-def _draw(axes: "Axes", panel: _Panel, n_runs: int) -> None:
+def columns_of(n_runs: int) -> int:
+    """Columns of a panel with so many runs: a run more leaves the places of those before, as long as there is room."""
+    return min(RUNS_DRAWN, COLUMNS * math.ceil(n_runs / COLUMNS))
+
+
+def _draw(axes: "Axes", panel: _Panel, columns: int) -> None:
     axes.set_ylim(*_limits(panel))
-    axes.set_xlim(-0.6, n_runs - 0.4)
+    axes.set_xlim(-0.6, columns - 0.4)
     _write_heading(axes, panel)
     _draw_region(axes, panel)
     for run in sorted({run for track in panel.tracks for run in track.amended}):

@@ -11,6 +11,9 @@ from energylens.report.text import DASH, interval, number, span
 from energylens.report.view import JSON, Entry, chance, part_of, place
 from energylens.report.words import counted, outcome, seeds_text, verdict_text, why
 
+TIMED = "timed"
+"""In the place of an estimate that differs from run to run; timings.json has it."""
+
 _NAMED = 2
 """Models that a claim which did not run still names in its line."""
 
@@ -61,9 +64,11 @@ def verdict_lines(entry: Entry) -> Iterator[Line]:
 
 
 def estimate_text(entry: Entry, part: JSON | None) -> str:
-    """The estimate with its interval; for a gate the range over seeds."""
+    """The estimate with its interval; for a gate the range over seeds. TIMED where a run's own times are not told."""
     if part is None:
         return DASH
+    if entry.claim.get("timed") and math.isnan(float(part["estimate"])):
+        return TIMED
     if part["n"] == 1 and part["low"] == part["high"] and not entry.is_gate:
         return f"{number(part['estimate'])}, exact"
     return span(part["low"], part["high"]) if entry.is_gate else interval(part)

@@ -35,7 +35,7 @@ def replication_text(found: Sequence[Replication], names: Sequence[str]) -> str:
 
     told = [f"run of record: {names[0]}, {found[0].against}"]
     for each, name in zip(found, names[1:], strict=True):
-        told += ["", f"{name}: {each.machine}", *_sentences(replication_line(each))]
+        told += ["", f"{name}: {each.machine}", *sentences(replication_line(each))]
         rows = [
             [family, len(parts), number(share_beyond(part.z for part in parts if not math.isnan(part.z)), 2),
              number(max((abs(part.z) for part in parts if not math.isnan(part.z)), default=math.nan), 3)]
@@ -82,7 +82,8 @@ def _r_of_seeds(line: JSON) -> str:
     return DASH if math.isnan(r) else n(r)
 
 
-def _sentences(line: JSON) -> Iterator[str]:
+def sentences(line: JSON) -> Iterator[str]:
+    """How a run on another machine compares, the count of verdicts and estimates last."""
     verdicts, estimates = count(line["verdicts"], "verdict"), count(len(line["z"]), "estimate")
     if (r := _r_of_seeds(line)) != DASH:
         yield f"values of the same seed correlate with r = {r} (median over estimates)"

@@ -50,9 +50,12 @@ def section(entry: Entry, found: Sequence[Entry], figures: Sequence[JSON]) -> di
 
 
 def values_table(entry: Entry) -> Md | None:
-    """One row per model, variant and seed; a part judged over pairs shows the mean over the seed's pairs."""
+    """One row per model, variant and seed; a part judged over pairs shows the mean over the seed's pairs.
+
+    None of what is timed: results.json holds no numbers of it.
+    """
     rows = [(verdict, case) for verdict in entry.verdicts for case in cases_at(entry, verdict)]
-    if not rows:
+    if not rows or entry.claim.get("timed"):
         return None
     published = _names(case.get("as_published", {}) for _, case in rows)
     beside = _names(case.get("beside", {}) for _, case in rows)
@@ -62,10 +65,10 @@ def values_table(entry: Entry) -> Md | None:
         [place(verdict), case["seed"], *(_value(verdict, case, part) for part in entry.parts)]
         + [_optional(case.get("as_published", {}), name) for name in published]
         + [_optional(case.get("beside", {}), name) for name in beside]
-        + [_seconds(case), _case_note(verdict, case)]
+        + [_case_note(verdict, case)]
         for verdict, case in rows
     ]
-    return table([*headers, *beside, "seconds", "note"], cells, keep=2 + len(entry.parts))
+    return table([*headers, *beside, "note"], cells, keep=2 + len(entry.parts))
 
 
 def nulls_table(entry: Entry) -> Md | None:
@@ -141,9 +144,8 @@ def _gates_by_place(entry: Entry) -> Iterator[tuple[str, Sequence[JSON]]]:
 def beside_table(entry: Entry) -> Md | None:
     """Means over seeds of the numbers that are printed but not judged."""
     names = _names(verdict["beside"] for verdict in entry.verdicts)
-    rows = [
-        [place(v), *(_optional(v["beside"], name) for name in names)] for v in entry.verdicts if v["beside"]
-    ]
+    shown = () if entry.claim.get("timed") else entry.verdicts
+    rows = [[place(v), *(_optional(v["beside"], name) for name in names)] for v in shown if v["beside"]]
     return table(["model", *names], rows) if rows else None
 
 
@@ -193,12 +195,8 @@ def _case_note(verdict: JSON, case: JSON) -> str:
     return "; ".join([*excluded, *filter(None, [case.get("unavailable", ""), case.get("note", "")])])
 
 
-def _seconds(case: JSON) -> str:
-    return f"{float(case['seconds']):.1f}" if "seconds" in case else ""
-
-
 def _by_part(entry: Entry, texts: JSON) -> list[str]:
-    return [f"{part}: {text}" if len(entry.parts) > 1 else text for part, text in texts.items()]
+    return [f"{part}: {texts[part]}" if len(entry.parts) > 1 else texts[part] for part in entry.parts]
 
 
 def _part_name(entry: Entry, part: str) -> str:
@@ -221,4 +219,4 @@ def _passes(gate: JSON) -> str:
 
 def _range(values: Any) -> str:
     numbers = [float(value) for value in values]
-    return span(min(numbers), max(numbers)) if numbers else DASH
+    return span(min(numbers), max(numbers)) if any(x == x for x in numbers) else DASH

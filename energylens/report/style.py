@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from energylens.report.svg import compact
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -42,7 +44,7 @@ _RC: Any = {
     "axes.linewidth": 0.6, "xtick.major.width": 0.6, "ytick.major.width": 0.6, "xtick.major.size": 2.5,
     "ytick.major.size": 2.5, "axes.spines.top": False, "axes.spines.right": False,
     "axes.titlelocation": "left", "axes.titlepad": 4.0, "legend.frameon": False, "text.parse_math": False,
-    "svg.hashsalt": "energylens", "svg.fonttype": "path", "savefig.facecolor": "white", "figure.dpi": 100,
+    "svg.hashsalt": "energylens", "svg.fonttype": "none", "savefig.facecolor": "white", "figure.dpi": 100,
 }  # fmt: skip
 
 
@@ -69,10 +71,10 @@ def new_figure(height: float, width: float = WIDTH) -> "Figure":
 
 
 def encode(figure: "Figure") -> dict[str, bytes]:
-    """PNG and SVG by suffix: the same bytes for the same figure, no dates, no versions."""
+    """PNG and SVG by suffix: the same bytes for the same figure, no dates, no versions; the SVG is compact."""
     return {
         "png": _encode(figure, "png", dpi=200, metadata={"Software": None}),
-        "svg": _encode(figure, "svg", metadata={"Date": None, "Creator": None}),
+        "svg": compact(_encode(figure, "svg", metadata={"Date": None, "Creator": None})),
     }
 
 

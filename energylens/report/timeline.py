@@ -71,7 +71,8 @@ def history_section(
         "not_listed": max(0, len(turned) - TURNS_LISTED),
         "figures": figures,
         "amended": count(len(amendments), "edit"),
-        "amendments": amendments_tables(amendments),
+        "latest": amendments_tables(amendments)[:1],
+        "earlier": amendments_tables(amendments)[1:],
     }
 
 

@@ -10,7 +10,7 @@ from energylens.report.view import JSON
 TRUST_FIGURE = "trust_power"
 
 _LEVEL_REGIONS = "at the boundary"
-_VIOLATIONS = {
+VIOLATIONS = {
     "corrupt_reads": "artifacts read with wrong numbers",
     "lost_artifacts": "complete artifacts lost or replaced",
     "half_written_artifacts": "half-written artifacts in their final place",
@@ -24,6 +24,7 @@ def trust_section(trust: JSON, figures: Mapping[str, Sequence[JSON]]) -> dict[st
     """The context of `trust.md.j2`; None where nothing was measured. figures: names and texts of each section's."""
     parts: list[dict[str, Any]] = [
         {
+            "name": name,
             "title": title,
             "measured": _measured(trust[name]),
             "blocks": list(make(trust[name]["numbers"])),
@@ -42,7 +43,8 @@ def _measured(section: JSON) -> str:
     changed = " with uncommitted changes" if section["dirty"] else ""
     seconds = float(section["seconds"])
     lasted = f", in {seconds:.0f} s" if seconds >= 1 else ""  # mutation testing goes on where it stopped
-    return f"Measured {section['started'][:10]}{at}{changed}{lasted}."
+    when = f" {section['started'][:10]}" if section["started"] else ""
+    return f"Measured{when}{at}{changed}{lasted}."
 
 
 def _calibration(found: JSON) -> Iterator[Md]:
@@ -123,7 +125,7 @@ def _store(found: JSON) -> Iterator[Md]:
         f"were killed, {race['kills_while_locked']} while they held the lock."
     )
     yield table(
-        ["what must not happen", "times"], [[text, race[name]] for name, text in _VIOLATIONS.items()], keep=2
+        ["what must not happen", "times"], [[text, race[name]] for name, text in VIOLATIONS.items()], keep=2
     )
     caught = found["violations_found_in_broken_stores"]
     unnoticed = [name for name, violations in caught.items() if not violations]

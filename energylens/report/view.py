@@ -8,6 +8,7 @@ from typing import Any
 
 from energylens.errors import InputError
 from energylens.harness.one_network import is_one_network
+from energylens.harness.quiet import parts_of
 
 JSON = Mapping[str, Any]
 
@@ -39,7 +40,7 @@ class Entry:
     @property
     def parts(self) -> tuple[str, ...]:
         """Names of what is judged, in order."""
-        return tuple(self.claim["regions"])
+        return tuple(parts_of(self.claim))
 
     @property
     def is_one_network(self) -> bool:

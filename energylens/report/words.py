@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from energylens.harness.one_network import is_one_network, word_of
 from energylens.harness.parts import ALPHA
+from energylens.harness.quiet import parts_of
 from energylens.harness.verdict import AS_IT_MUST, BY_CHANCE_TOO, NOT_COMPARED, Unit, Word
 from energylens.report.one_network import alone_and_others
 from energylens.report.text import DASH, count, number
@@ -84,7 +85,8 @@ def refuted_when(claim: JSON) -> list[str]:
     return [
         f"{f'{part}: the' if several else 'The'} whole 90 % interval ({claim['statistics'][part]}) lies "
         f"{_outside(region)}."
-        for part, region in claim["regions"].items()
+        for part in parts_of(claim)
+        for region in (claim["regions"][part],)
     ]
 
 
@@ -93,7 +95,7 @@ def holds_when(claim: JSON) -> str:
     regions = claim["regions"]
     if len(regions) == 1:
         return str(next(iter(regions.values()))["text"])
-    return "; ".join(f"{part} {region['text']}" for part, region in regions.items())
+    return "; ".join(f"{part} {regions[part]['text']}" for part in parts_of(claim))
 
 
 def expected_errors(found: Sequence[Entry]) -> tuple[int, int, float]:

@@ -1,13 +1,14 @@
-"""Write the report of a run: VALIDATION.md, figures, badges. A pure function of results.json, history and trust."""
+"""Write the report of a run: its pages, figures and badge. A pure function of results.json, history and trust."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from energylens.harness.json_values import replace_file
+from energylens.harness.quiet import quiet
 from energylens.report.badge import badge, badge_svg, claim_badge
-from energylens.report.document import document, picture_names
+from energylens.report.document import picture_names
+from energylens.report.pages import ABOUT, FAMILIES, pages
 from energylens.report.replication import REPLICATION_FIGURE, replication_figure
 from energylens.report.trust import TRUST_FIGURE
 from energylens.report.view import JSON, Entry, entries, families, forest_name, history_name
@@ -26,7 +27,8 @@ _OWNED = {
         "*_series.png",
         "*_series.svg",
     ),
-    "badges": ("*.json", "*.svg"),
+    FAMILIES: ("*.md",),
+    ABOUT: ("*.md",),
 }
 
 
@@ -39,25 +41,43 @@ def write_report(
 ) -> list[Path]:
     """Write or refresh the report in `folder` and return its files.
 
-    history: the full runs so far, this one included. trust: what `energylens trust` measured, section by section.
-    amendments: edits of declarations and measures, which the section on the history lists.
+    history: the full runs so far, this one included if it is news. trust: what `energylens trust` measured, section by
+    section. amendments: edits of declarations and measures, which the page on the history lists.
 
-    Everything is rendered before the first file is touched, each file is replaced atomically, VALIDATION.md
-    after what it links to, and pictures and badges of vanished claims are removed last: a run that is
-    interrupted leaves a readable report.
+    Only what is committed of the results is told, so that two equal runs give the same bytes. Everything is rendered
+    before the first file is touched, each file is replaced atomically, VALIDATION.md after what it links to, and pages
+    and pictures of vanished claims are removed last: a run that is interrupted leaves a readable report.
     """
+    results, trust = quiet(results), trust or {}
     found = entries(results)
-    trust = trust or {}
     pictures = _pictures(found, history, trust)
-    files = pictures | _badges(results, found)
-    files["VALIDATION.md"] = document(
-        results, found, picture_names(pictures), history, trust, amendments
-    ).encode()
+    files = pictures | shield_files({"badge": badge(results)})
+    made = pages(results, found, picture_names(pictures), history, trust, amendments)
+    files |= {name: text.encode() for name, text in made.items()}
     for name, content in files.items():
         replace_file(folder / name, content)
     written = [folder / name for name in files]
-    _remove_stale(folder, keep=written)
+    _remove_stale(folder, _OWNED, keep=written)
     return written
+
+
+def write_badges(results: JSON, folder: Path) -> list[Path]:
+    """Write the badge of every claim, as JSON and SVG, and return the files; those of vanished claims are removed."""
+    files = shield_files({entry.id: claim_badge(entry) for entry in entries(results)})
+    for name, content in files.items():
+        replace_file(folder / name, content)
+    written = [folder / name for name in files]
+    _remove_stale(folder, {".": ("*.json", "*.svg")}, keep=written)
+    return written
+
+
+def shield_files(shields: Mapping[str, JSON]) -> dict[str, bytes]:
+    """File name and content of badges, by name: the endpoint of shields.io, and a picture."""
+    files: dict[str, bytes] = {}
+    for name, shield in shields.items():
+        files[f"{name}.json"] = f"{json.dumps(shield, indent=1, ensure_ascii=False)}\n".encode()
+        files[f"{name}.svg"] = badge_svg(shield).encode()
+    return files
 
 
 def _pictures(found: list[Entry], history: Sequence[JSON], trust: JSON) -> dict[str, bytes]:
@@ -86,22 +106,9 @@ def _pictures(found: list[Entry], history: Sequence[JSON], trust: JSON) -> dict[
     return drawn
 
 
-def _badges(results: JSON, found: Iterable[Entry]) -> dict[str, bytes]:
-    shields = {"badge": badge(results)} | {f"badges/{entry.id}": claim_badge(entry) for entry in found}
-    files: dict[str, bytes] = {}
-    for name, shield in shields.items():
-        files[f"{name}.json"] = _json(shield)
-        files[f"{name}.svg"] = badge_svg(shield).encode()
-    return files
-
-
-def _json(value: Mapping[str, Any]) -> bytes:
-    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
-
-
-def _remove_stale(folder: Path, keep: Iterable[Path]) -> None:
+def _remove_stale(folder: Path, owned: Mapping[str, Iterable[str]], keep: Iterable[Path]) -> None:
     kept = set(keep)
-    for name, patterns in _OWNED.items():
+    for name, patterns in owned.items():
         for pattern in patterns:
             for path in set((folder / name).glob(pattern)) - kept:
                 path.unlink()

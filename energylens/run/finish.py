@@ -1,4 +1,4 @@
-"""The end of a run: results.json, report and ledger."""
+"""The end of a run: results.json, timings.json, report and ledger."""
 
 import time
 from collections.abc import Mapping
@@ -7,12 +7,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from energylens.harness.compare.history import HISTORY, append_history, history_line
-from energylens.harness.compare.ledger import Mode, updated, write_ledger
+from energylens.harness.compare.history import HISTORY, append_history, history_line, is_news
+from energylens.harness.compare.ledger import Mode, compare, is_recorded, updated, write_ledger
+from energylens.harness.json_values import plain
 from energylens.harness.provenance import provenance
+from energylens.harness.quiet import timed_claims
 from energylens.harness.results import ERROR, assemble, write_results
 from energylens.harness.trust_file import read_sections
-from energylens.harness.verdict import Word
+from energylens.harness.verdict import Word, row_key
 from energylens.run.amendments import record_amendments
 from energylens.run.evidence import add_basis
 from energylens.run.options import PARTIAL_REPORTS
@@ -43,18 +45,26 @@ def finish(
         session.options.reports_folder if complete else session.root / PARTIAL_REPORTS
     )
     results["complete"] = complete
-    write_results(folder / "results.json", results)
     history = _history(results, folder, session)
+    amendments = record_amendments(results, session) if history else []
     if session.options.ledger is Mode.UPDATE:
-        rows = updated(session.ledger, results, complete, declared=session.run.notes("row"))
-        write_ledger(session.options.ledger_path, rows, _environment(results["provenance"]))
+        _update_ledger(results, session)
+    committed = write_results(folder / "results.json", results)
     from energylens.report import write_report
 
-    write_report(
-        results, folder, history, read_sections(session.options.reports_folder) if history else {},
-        record_amendments(results, session) if history else [],
-    )  # fmt: skip
+    trust = read_sections(session.options.reports_folder) if history else {}
+    write_report(committed, folder, history, trust, amendments)
     return Finished(results, folder)
+
+
+def _update_ledger(results: dict[str, Any], session: Session) -> None:
+    """Record the verdicts; each of them is then compared with its own row, as the next run will compare it."""
+    rows = updated(session.ledger, results, results["complete"], declared=session.run.notes("row"))
+    write_ledger(session.options.ledger_path, rows, _environment(results["provenance"]))
+    claims = {claim["id"]: claim for claim in results["claims"]}
+    for verdict in filter(is_recorded, results["verdicts"]):
+        row = rows[row_key(verdict["claim"], verdict["model"], verdict["variant"])]
+        verdict["ledger"] = plain(compare(verdict, claims[verdict["claim"]], row, Mode.CHECK))
 
 
 def results_of(
@@ -67,17 +77,19 @@ def results_of(
         seconds=round(time.time() - started, 1),
         interrupted=interrupted,
         selection={**selection, "seeds": session.options.seeds, "models": list(session.options.models)},
-        provenance=provenance(session.root)
+        provenance=provenance(session.root, session.options.reports_folder)
         | session.run.notes("environment")
         | {"artifacts": {key: each["label"] for key, each in session.run.notes("artifact").items()}},
     )
 
 
 def _history(results: Mapping[str, Any], folder: Path, session: Session) -> list[dict[str, Any]]:
-    """All full runs so far, where this one is full and goes into the project's reports: then it is recorded."""
+    """All full runs so far, where this one is full and goes into the project's reports; it is added if it is news."""
     if not results["complete"] or folder.resolve() != session.options.reports_folder.resolve():
         return []
     line = history_line(results)
+    if not is_news(line, session.history, timed_claims(results)):
+        return session.history
     append_history(folder / HISTORY, line)
     return [*session.history, line]
 

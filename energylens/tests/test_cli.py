@@ -160,6 +160,9 @@ def test_report_and_badge_render_a_finished_run(tmp_path, capsys):
     assert '"schemaVersion": 1' in capsys.readouterr().out
     assert main(["badge", str(path), "--svg"]) == 0
     assert capsys.readouterr().out.startswith("<svg")
+    assert main(["badge", str(path), "--all", str(tmp_path / "badges")]) == 0
+    badges = {found.stem for found in (tmp_path / "badges").iterdir()}
+    assert badges == {claim["id"] for claim in results["claims"]}
     assert main(["badge", str(path), "--claim", "no.such"]) == 1
     assert main(["report", str(tmp_path / "none.json")]) == 1
     assert "none.json" in capsys.readouterr().err

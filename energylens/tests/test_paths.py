@@ -18,7 +18,7 @@ from energylens.harness.declare.cases import Case
 from energylens.harness.run_folder import RunFolder
 from energylens.models.checkpoint import match_checkpoints
 from energylens.models.zoo import ZOO_NAMES
-from energylens.report import write_report
+from energylens.report import write_badges, write_report
 from energylens.store import Artifact, Recipe, Store, key_of
 from energylens.store.key import checked_name
 from energylens.store.manifest import _digest
@@ -163,12 +163,15 @@ def test_models_variants_and_nulls_of_any_name_stay_in_the_report(results, tmp_p
         assert f'"{word}"' in text
         text = text.replace(f'"{word}"', json.dumps(evil))
     written = write_report(json.loads(text), tmp_path / "reports")
+    written += write_badges(json.loads(text), tmp_path / "badges")
     assert len(written) > 20
     for path in written:
-        name = path.relative_to(tmp_path / "reports").as_posix()
-        assert re.fullmatch(r"(VALIDATION\.md|badge\.(json|svg)|(figures|badges)/[a-z0-9._-]+)", name)
+        name = path.relative_to(tmp_path).as_posix().removeprefix("reports/")
+        assert re.fullmatch(
+            r"(VALIDATION\.md|badge\.(json|svg)|(figures|families|about|badges)/[a-z0-9._-]+)", name
+        )
     assert _files(tmp_path) == {path.relative_to(tmp_path) for path in written} | {
-        Path("reports"), Path("reports/figures"), Path("reports/badges"),
+        Path("reports"), Path("badges"), *(Path("reports", name) for name in ("figures", "families", "about")),
     }  # fmt: skip
 
 
@@ -216,5 +219,5 @@ def test_what_is_accepted_is_used_as_it_is(results: dict[str, Any], tmp_path):
     # The counter-check: an ordinary claim does get its files.
     claimed = replace(declare(), id="toy.mean")
     assert claimed.id == "toy.mean"
-    names = {path.name for path in write_report(results, tmp_path)}
+    names = {path.name for path in write_badges(results, tmp_path)}
     assert {f"{claim['id']}.json" for claim in results["claims"]} <= names

@@ -2,19 +2,19 @@
 
 A line tells when and where it ran (`at`: UTC, `commit`, `dirty`, `environment`: a digest of versions and machine)
 and the verdict of every `claim/model/variant` that was reached: `word`, `qualifiers`, `declaration` (start of its
-hash) and per part [estimate, low, high, word], numbers to six significant digits. A run that repeats the one before
-has a line of its own: that the same numbers came out again is what a history is to tell.
+hash) and per part [estimate, low, high, word], numbers to six significant digits. A run that gives what the one before
+it gave, in the same environment, has no line: see `is_news`.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from energylens.harness.compare.ledger import short
 from energylens.harness.declare.claim import MEASURE, hash_of, without_measure
-from energylens.harness.json_values import replace_file
+from energylens.harness.json_values import plain, replace_file
 from energylens.harness.jsonl import read_lines, to_line
 from energylens.harness.provenance import environment
 from energylens.harness.results import ERROR
@@ -61,6 +61,27 @@ def _declared(claim: Mapping[str, Any]) -> str:
 
 def _digest(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:_DIGITS]
+
+
+def is_news(line: Mapping[str, Any], history: Sequence[Mapping[str, Any]], timed: Collection[str]) -> bool:
+    """Whether a run gives other verdicts or numbers than the last one of the history, or the same elsewhere.
+
+    timed: claims whose numbers another run gives otherwise, so that they are none.
+    """
+    return not history or _told(line, timed) != _told(history[-1], timed)
+
+
+def _told(line: Mapping[str, Any], timed: Collection[str]) -> Any:
+    """As the file holds it: a NaN is text there."""
+    rows = {
+        key: {name: value for name, value in row.items() if name != "parts" or _claim_of(key) not in timed}
+        for key, row in line["rows"].items()
+    }
+    return plain([line["environment"], rows])
+
+
+def _claim_of(key: str) -> str:
+    return key.partition("/")[0]
 
 
 def append_history(path: Path, line: Mapping[str, Any]) -> None:

@@ -75,7 +75,9 @@ def read_ledger(path: Path) -> dict[str, dict[str, Any]]:
         raise InputError(f"{path} is not valid TOML: {error}") from None
     environment = content.get("environment", {})
     made_on = {"machine": machine_of(environment)} if "cpu" in environment else {}
-    return {key: {**made_on, **row} for key, row in content.get("verdicts", {}).items()}
+    return {
+        key: row if "machine" in row else row | made_on for key, row in content.get("verdicts", {}).items()
+    }
 
 
 def compare(
@@ -237,17 +239,31 @@ def updated(
     """The ledger after a run: judged rows replaced, and after a complete run rows of vanished claims dropped.
 
     declared: keys of rows that are declared and not in these results, such as those of larger tiers. Partial, NOT
-    RUN and own-checkpoint verdicts and errors are never recorded.
+    RUN and own-checkpoint verdicts and errors are never recorded. The row of what is timed stays while its times alone
+    differ.
     """
     claims = {claim["id"]: claim for claim in results["claims"]}
     by_key = {row_key(v["claim"], v["model"], v["variant"]): v for v in results["verdicts"]}
     known = by_key.keys() | set(declared)
     kept = {key: row for key, row in rows.items() if not complete or key in known}
     for key, verdict in by_key.items():
-        judged = verdict["word"] in set(Word) - {Word.NOT_RUN}
-        if judged and not verdict["partial"] and not verdict["own_checkpoint"]:
-            kept[key] = _row(verdict, claims[verdict["claim"]])
+        claim = claims[verdict["claim"]]
+        if is_recorded(verdict) and not (key in kept and _timed_again(kept[key], verdict, claim)):
+            kept[key] = _row(verdict, claim)
     return dict(sorted(kept.items()))
+
+
+def is_recorded(verdict: Mapping[str, Any]) -> bool:
+    """Whether `--ledger=update` records the verdict."""
+    judged = verdict["word"] in set(Word) - {Word.NOT_RUN}
+    return judged and not verdict["partial"] and not verdict["own_checkpoint"]
+
+
+def _timed_again(row: Mapping[str, Any], verdict: Mapping[str, Any], claim: Mapping[str, Any]) -> bool:
+    """Whether nothing but the time differs, as it does in every run: the row is kept."""
+    told = [(row["declaration_hash"], claim["declaration_hash"]), (row["verdict"], str(verdict["word"]))]
+    told += [(row.get(name, ""), verdict.get(name, "")) for name in ("artifacts", "machine", "data")]
+    return bool(claim.get("timed")) and all(old == new for old, new in told)
 
 
 def write_ledger(path: Path, rows: Mapping[str, dict[str, Any]], environment: Mapping[str, Any]) -> None:

@@ -137,7 +137,7 @@ def replicate(here: JSON, there: JSON) -> Replication:
     return Replication(
         machine=machine_of(there["provenance"]),
         against=machine_of(here["provenance"]),
-        at=there["started"],
+        at=there.get("started", ""),
         commit=there["provenance"]["commit"],
         verdicts=len(pairs),
         same=sum(first["word"] == second["word"] for first, second in pairs),

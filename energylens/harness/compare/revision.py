@@ -6,19 +6,22 @@ from typing import Any
 
 from energylens.errors import InputError
 from energylens.harness.results import parse_results, read_results
+from energylens.harness.timings import read_times
 
 COMMITTED = "reports/results.json"
 """Where a revision has its results, from the top folder of the repository."""
 
-_COMPARED = {"started", "provenance", "claims", "verdicts"}
+_COMPARED = {"provenance", "claims", "verdicts"}
 
 
 def results_of(name: str) -> dict[str, Any]:
     """What `energylens diff` compares: a file, a revision (its `reports/results.json`), or `revision:path`.
 
+    When a run started is told where its timings.json lies beside the file.
     Raises InputError, naming it, for what is none of them or holds no results that this version reads.
     """
-    found = read_results(Path(name)) if Path(name).is_file() else _committed(name)
+    path = Path(name)
+    found = read_results(path) | read_times(path) if path.is_file() else _committed(name)
     if missing := _COMPARED - found.keys():
         raise InputError(f"{name!r} tells no {', '.join(sorted(missing))}: it is not the results of a run")
     return found

@@ -142,7 +142,8 @@ def claim(
         network took part. Left out, the finding counts as published on all of `models`.
     seeds_on: seeds of models that have other seeds than `seeds`.
     undefined_is: id of the claim that says what is found where this one is undefined (NaN).
-    timed: whether it measures the machine (seconds, bytes): another run gives other numbers, which replicate nothing.
+    timed: whether it measures the machine (seconds, bytes): another run gives other numbers, which replicate
+        nothing and stand in timings.json, which is not committed.
     figure: what to draw of the `series` of its measurements.
     needs: function (lab, model, variant, seed) -> recipes to build ahead of the measurements.
     Raises DeclarationError, naming claim and file, for a declaration that could not be judged.
@@ -181,6 +182,7 @@ def gate(
     must_fail: Iterable[str] = (),
     rejects: Sequence[Null] = (),
     competence: bool = False,
+    timed: bool = False,
     tier: str = "cpu",
     reported: str = "",
     unit: str = "",
@@ -194,6 +196,7 @@ def gate(
     rejects: broken instruments: the same check, sabotaged, which no seed may pass. At least one of either.
     competence: the gate asks whether a network can do its task. Seeds that fail it are excluded and
     counted; with fewer than four fifths left the claim is INVALID. Any other failed gate is INVALID at once.
+    timed: whether it measures the machine, as of a claim.
     """
 
     def declare(where: str, function: str) -> Claim:
@@ -206,7 +209,7 @@ def gate(
             variants=(), nulls=_tuple_of(rejects, Null, "rejects"), ceilings=(), gates=(),
             figure=figure, needs=needs,
             role="gate", competence=competence, must_fail=_tuple_of(must_fail, str, "must_fail"),
-            function=function, where=where,
+            function=function, where=where, timed=timed,
         )  # fmt: skip
 
     return _declaring(id, declare)

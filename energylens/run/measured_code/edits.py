@@ -15,6 +15,7 @@ from energylens.harness.compare.amendments import changes, move, moved, row_of
 from energylens.harness.compare.repository import Commit, Repository, first_with
 from energylens.harness.compare.revision import COMMITTED
 from energylens.harness.declare.claim import MEASURE, without_measure
+from energylens.harness.quiet import timed_claims
 from energylens.harness.results import ERROR, parse_results
 from energylens.harness.verdict import Word, row_key
 from energylens.run.measured_code.definitions import SourceFile
@@ -30,7 +31,7 @@ Rows = dict[str, dict[str, Any]]
 class _State:
     """What is recorded up to a commit: rows by key, declarations and bodies by claim; what it measured anew.
 
-    ledger: its rows as they stand in the file. run: when the last full run started.
+    ledger: its rows as they stand in the file. run: start (older files tell it), commit and rows of the last full run.
     """
 
     rows: Rows = field(default_factory=dict)
@@ -38,7 +39,7 @@ class _State:
     bodies: dict[str, tuple[str, str]] = field(default_factory=dict)
     measured: set[str] = field(default_factory=set)
     ledger: Mapping[str, Any] = field(default_factory=dict)
-    run: str = ""
+    run: tuple[str, str, Rows] = ("", "", {})
 
     def record(self, key: str, row: dict[str, Any], declaration: Mapping[str, str]) -> None:
         """A row that was measured. Its measure is hashed anew: what it covers may have been another thing then."""
@@ -137,13 +138,19 @@ def _read_results(state: _State, content: bytes | None) -> None:
     declared = {claim["id"]: claim["declaration"] for claim in results["claims"]}
     for claim in results["claims"]:
         state.bodies[claim["id"]] = (claim["file"], claim["rerun"].partition("::")[2])
-    if results["started"] == state.run:
+    rows = {
+        row_key(verdict["claim"], verdict["model"], verdict["variant"]): row_of(verdict)
+        for verdict in results["verdicts"]
+        if verdict["word"] not in (Word.NOT_RUN, ERROR) and not verdict["own_checkpoint"]
+    }
+    timed, (started, commit, before) = timed_claims(results), state.run
+    kept = {key: row for key, row in rows.items() if key.partition("/")[0] not in timed}
+    state.run = (results.get("started", ""), results.get("provenance", {}).get("commit", ""), rows)
+    same = commit == state.run[1] and ("" in (started, state.run[0]) or started == state.run[0])
+    if same and not any(moved(before.get(key), row) for key, row in kept.items()):
         return
-    state.run = results["started"]
-    for verdict in results["verdicts"]:
-        if verdict["word"] not in (Word.NOT_RUN, ERROR) and not verdict["own_checkpoint"]:
-            key = row_key(verdict["claim"], verdict["model"], verdict["variant"])
-            state.record(key, row_of(verdict), declared[verdict["claim"]])
+    for key, row in kept.items():
+        state.record(key, row, declared[key.partition("/")[0]])
 
 
 def _measure(code: MeasuredCode, state: _State, claim: str) -> str:

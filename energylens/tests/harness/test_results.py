@@ -13,6 +13,7 @@ from energylens.errors import InputError
 from energylens.harness.declare.cases import Case, cases_of, gate_cases
 from energylens.harness.json_values import plain, write_json
 from energylens.harness.judge import judge
+from energylens.harness.quiet import quiet
 from energylens.harness.results import assemble, claim_word, describe_claim, read_results, write_results
 from energylens.harness.run_folder import RunFolder
 from energylens.tests.harness.helpers import NOTHING, declare, measured
@@ -168,7 +169,7 @@ def test_in_holm_a_refutation_pays_for_every_part_and_what_holds_has_its_largest
 def test_round_trip_and_errors_name_the_file(tmp_path):
     results = recorded(tmp_path / "run", ("dice", LARGE))
     write_results(tmp_path / "results.json", results)
-    assert read_results(tmp_path / "results.json") == plain(results)
+    assert read_results(tmp_path / "results.json") == quiet(results)
     (tmp_path / "old.json").write_text('{"schema": 0}')
     (tmp_path / "broken.json").write_text("{")
     for name in ("old.json", "broken.json", "none.json"):

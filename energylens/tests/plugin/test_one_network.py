@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from energylens.report import write_badges
 from energylens.tests.plugin.test_plugin import results, words
+from energylens.tests.report.example import whole_report
 
 pytest_plugins = "pytester"
 
@@ -88,7 +90,7 @@ def shield(project, name="badge"):
 
 
 def report(project):
-    return (project.path / "out" / "VALIDATION.md").read_text()
+    return whole_report(project.path / "out")
 
 
 def test_one_network_is_judged_over_samples_of_its_data(project):
@@ -129,6 +131,7 @@ def test_of_one_network_report_and_badges_look_like_no_finding(project):
     assert shield(project)["label"] == "one network"
     assert shield(project)["message"].startswith("1 holds, 1 refuted")
     assert shield(project)["color"] == "blue"
+    write_badges(results(project, "out"), project.path / "out" / "badges")
     large, small = (shield(project, f"badges/data.{name}") for name in ("large", "small"))
     assert (large["message"], large["color"]) == ("holds for one network", "blue")
     assert (small["message"], small["color"]) == ("refuted for one network", "blue")

@@ -11,6 +11,7 @@ import pytest
 import statsmodels.stats.multitest  # noqa: F401
 
 from energylens.tests.plugin.projects import record_as
+from energylens.tests.report.example import whole_report
 
 pytest_plugins = "pytester"
 
@@ -122,7 +123,7 @@ def test_a_ceiling_is_measured_like_a_null_and_a_region_beyond_it_is_invalid(pro
     assert verdict["reason"].startswith("out of reach: even best scores 4.01 [")
     assert verdict["ceilings"][0]["out_of_reach"] == ["value"]
     assert [c["seed"] for c in found["cases"] if c["null"] == "best"] == [0, 1, 2, 3]
-    assert "out of reach" in (project.path / "reports" / "VALIDATION.md").read_text()
+    assert "out of reach" in whole_report(project.path / "reports")
 
 
 def test_a_complete_run_judges_everything_and_writes_results(project):
@@ -370,7 +371,7 @@ def test_questions_reach_results_and_the_report_whatever_is_selected(project):
     for name, selection in (("all", ()), ("one", ("-k", "loaded"))):
         assert project.runpytest("claims", "--ledger=ignore", f"--report-dir={name}", *selection).ret == 0
         assert [q["asks"] for q in results(project, name)["questions"]] == ["Is it large?"]
-    assert "Yes." in (project.path / "all" / "VALIDATION.md").read_text()
+    assert "Yes." in whole_report(project.path / "all")
 
 
 def test_a_question_that_no_claim_answers_is_said_before_anything_is_measured(project):

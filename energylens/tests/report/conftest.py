@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from energylens.report import write_report
-from energylens.tests.report.example import example_results
+from energylens.tests.report.example import example_results, whole_report
 from energylens.tests.report.large import large_results
 
 
@@ -30,4 +30,5 @@ def report(results: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="session")
 def validation(report: Path) -> str:
-    return (report / "VALIDATION.md").read_text(encoding="utf-8")
+    """All pages as one text."""
+    return whole_report(report)

@@ -1,6 +1,7 @@
 """A run that never happened, through the real judge: every verdict, qualifier and kind of statistic once."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from energylens.harness.judge import judge
 from energylens.harness.results import assemble, describe_claim
 from energylens.harness.run_folder import RunFolder
 from energylens.harness.verdict import GateResult
+from energylens.report.pages import INDEX, pages
+from energylens.report.view import entries
 
 SEEDS = (42, 123, 456, 789, 1011)
 HOSTILE = "a|b <script>alert(1)</script> **bold** [x](javascript:y) `code` $x$ \x1b[31mred\x1b[0m \u202e # no"
@@ -339,6 +342,23 @@ def _series(name: str, model: str, level: float, rng: np.random.Generator) -> Ma
         power[rng.choice(56, 5, replace=False)] += max(level, 0) * 300
         return {"k": np.arange(1, 57), "power": power / power.sum()}
     return {}
+
+
+def whole(results: Mapping[str, Any], pictures: Iterable[str] = (), **more: Any) -> str:
+    """All pages of a report as one text, the index first; links as if they were one page."""
+    made = pages(results, entries(results), pictures, **more)
+    return joined([made.pop(INDEX), *(made[name] for name in sorted(made, reverse=True))])
+
+
+def whole_report(folder: Path) -> str:
+    """The pages that a report has written, as `whole` gives them."""
+    found = sorted(folder.glob("*/*.md"), reverse=True)
+    return joined([path.read_text(encoding="utf-8") for path in (folder / INDEX, *found)])
+
+
+def joined(texts: Iterable[str]) -> str:
+    """Pages as one text: a link to a section of another page leads to the section."""
+    return "\n".join(re.sub(r"\]\([\w./-]+\.md#", "](#", text) for text in texts)
 
 
 def only(results: Mapping[str, Any], *ids: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pytest
 from energylens.report import write_report
 from energylens.report.amended import LISTED, amendments_tables, amendments_text
 from energylens.report.timeline import history_section
-from energylens.tests.report.example import only
+from energylens.tests.report.example import only, whole_report
 from energylens.tests.report.test_history import CLAIM, entry_of, line  # noqa: F401
 from energylens.tests.report.test_hostile import NASTY, PARSER
 
@@ -60,9 +60,12 @@ def test_rows_that_came_or_went_and_edits_that_moved_nothing():
 def test_of_many_edits_the_latest_are_listed_and_all_are_told(results, line, tmp_path):  # noqa: F811
     many = [edit(1 + i % 28) for i in range(LISTED + 3)]
     section = history_section([entry_of(results)], [line], [], many)
-    assert [len(table.splitlines()) for table in section["amendments"]] == [LISTED + 2, 3 + 2]
+    assert [len(table.splitlines()) for table in (*section["latest"], *section["earlier"])] == [
+        LISTED + 2,
+        3 + 2,
+    ]
     write_report(only(results, CLAIM), tmp_path, [line], None, many)
-    told = (tmp_path / "VALIDATION.md").read_text().split("## History")[1].split("## Provenance")[0]
+    told = whole_report(tmp_path).split("# History")[1].split("\n# ")[0]
     before, folded = told.split("<summary>Earlier edits</summary>")
     assert (before.count("dice: HOLDS → REFUTED"), folded.count("dice: HOLDS → REFUTED")) == (LISTED, 3)
 
@@ -75,11 +78,11 @@ def test_an_edit_that_moved_controls_alone_says_so():
 @pytest.mark.parametrize("runs", [1, 2])
 def test_the_report_lists_them(results, line, runs, tmp_path):  # noqa: F811
     write_report(only(results, CLAIM), tmp_path, [line] * runs, None, [edit()])
-    section = (tmp_path / "VALIDATION.md").read_text().split("## History")[1].split("## Provenance")[0]
+    section = whole_report(tmp_path).split("# History")[1].split("\n# ")[0]
     assert "1 edit of declarations and of measures." in section
     assert "| recorded at" in section
     write_report(only(results, CLAIM), tmp_path, [line] * runs)
-    assert "of measures" not in (tmp_path / "VALIDATION.md").read_text()
+    assert "of measures" not in whole_report(tmp_path)
 
 
 def structure(text):

@@ -3,11 +3,10 @@ from typing import Any
 import pytest
 
 from energylens.report import badge, terminal_table
-from energylens.report.document import document
 from energylens.report.headline import apart, as_published, counts_of, setup
 from energylens.report.view import Entry, entries
 from energylens.report.words import denominators
-from energylens.tests.report.example import only
+from energylens.tests.report.example import only, whole
 
 
 def entry(word: str, role: str = "claim", qualifiers: tuple[str, ...] = (), **claim: Any) -> Entry:
@@ -68,7 +67,7 @@ def test_all_outputs_say_what_the_summary_of_results_counts(results: dict[str, A
     assert counts_of(found) == results["summary"]["headline"]
     text = as_published(found)
     assert badge(results)["message"] == text
-    top = document(results, found, ()).split("| claim")[0]
+    top = whole(results).split("| claim")[0]
     assert f"**As published: {text}**" in top
     assert "7 as-stated findings, each counted once" in top
     closing = terminal_table(results, width=200).splitlines()[-5:]
@@ -78,7 +77,7 @@ def test_all_outputs_say_what_the_summary_of_results_counts(results: dict[str, A
         assert f"{name}: {told}" in closing
     assert closing[-1] == denominators(found)
     holm = results["summary"]["headline"]["holm"]
-    assert f"leaves {holm['survive']} of {holm['decided']} decided verdicts" in document(results, found, ())
+    assert f"leaves {holm['survive']} of {holm['decided']} decided verdicts" in whole(results)
 
 
 def test_a_refutation_on_another_model_is_not_in_the_badge(results: dict[str, Any]) -> None:
@@ -88,12 +87,13 @@ def test_a_refutation_on_another_model_is_not_in_the_badge(results: dict[str, An
 
 
 def test_rows_say_whether_they_are_the_published_set_up(results: dict[str, Any]) -> None:
-    text = document(results, entries(results), ())
+    text = whole(results)
     section = text.split("### fourier.r2-below-5pct")[1].split("<a id=")[0]
     assert "- modadd-leaky (published set-up): **HOLDS" in section
     assert "- modadd-1l (other model): **REFUTED" in section
     assert "(as stated, published on modadd-leaky)" in section
-    rows = [row for row in text.split("## Claims")[0].splitlines() if row.startswith("|") and "modadd" in row]
+    tables = [page.split("## Claims")[0] for page in text.split("## Verdicts")[1:]]
+    rows = [row for each in tables for row in each.splitlines() if row.startswith("|") and "modadd" in row]
     assert {"published set-up", "other model", "restated"} <= {row.split("|")[3].strip() for row in rows}
 
 
@@ -118,4 +118,4 @@ def test_results_that_know_no_published_models_render_too(results: dict[str, Any
     found = entries(old)
     assert as_published(found) == "1 holds, 1 by chance too, 2 refuted, 2 open, 1 error"
     assert list(apart(found)) == ["Restated"]
-    assert "published set-up" not in document(old, found, ())
+    assert "published set-up" not in whole(old)

@@ -10,7 +10,7 @@ from energylens.report.history import FEW, history_figure
 from energylens.report.style import GREY, INK, styled
 from energylens.report.timeline import RUNS_DRAWN, TURNS_LISTED, history_section, tracks_of
 from energylens.report.view import entries
-from energylens.tests.report.example import only
+from energylens.tests.report.example import only, whole_report
 
 CLAIM, ROW = "fourier.grokked-circuit", "fourier.grokked-circuit/modadd-1l"
 
@@ -140,15 +140,15 @@ def test_more_turns_than_are_listed_are_counted(results, line):
 
 def write(results, folder, history):
     write_report(only(results, CLAIM), folder, history)
-    return (folder / "VALIDATION.md").read_text()
+    return whole_report(folder)
 
 
 def test_the_report_shows_the_history_and_its_figure(results, line, tmp_path):
     text = write(results, tmp_path, runs(line, "HOLDS", "REFUTED"))
-    section = text.split("## History")[1].split("## Provenance")[0]
+    section = text.split("# History")[1].split("\n# ")[0]
     assert "2 full runs from 2026-01-01 10:00 to 2026-01-02 10:00 UTC" in section
     assert "1 verdict turned" in section
-    assert "(figures/history_fourier.png)" in section
+    assert "(../figures/history_fourier.svg)" in section
     assert (tmp_path / "figures" / "history_fourier.svg").exists()
 
 
@@ -156,7 +156,7 @@ def test_with_one_run_the_report_says_so_and_without_any_nothing(results, line, 
     text = write(results, tmp_path, [line])
     assert "There is one full run so far, of 2026-01-01 10:00 UTC" in text
     assert not list(tmp_path.glob("figures/history*"))
-    assert "## History" not in write(results, tmp_path, [])
+    assert "# History" not in write(results, tmp_path, [])
 
 
 def test_a_history_that_is_gone_leaves_no_figure(results, line, tmp_path):

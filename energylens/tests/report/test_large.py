@@ -13,7 +13,7 @@ from energylens.report.lines import lines, verdict_lines
 from energylens.report.sections import gates_table
 from energylens.report.style import styled
 from energylens.report.view import Entry, entries, families
-from energylens.tests.report.example import only
+from energylens.tests.report.example import only, whole_report
 from energylens.tests.report.large import DEFINITIONS, MODELS
 
 PARSER = MarkdownIt("commonmark", {"html": True}).enable(["table"])
@@ -63,11 +63,11 @@ def test_a_claim_of_another_tier_is_one_line(large: dict[str, Any], found: dict[
 def test_the_report_of_many_verdicts(large: dict[str, Any], tmp_path: Path) -> None:
     kept = only(large, "spectral.adds", "spectral.forms", "spectral.gap-predicts-full")
     write_report({**kept, "questions": []}, tmp_path)
-    text = (tmp_path / "VALIDATION.md").read_text()
+    text = whole_report(tmp_path)
     assert sorted(path.name for path in tmp_path.glob("figures/forest*")) == [
         "forest_spectral.png", "forest_spectral.svg",
     ]  # fmt: skip
-    assert "figures/forest_spectral.png" in text
+    assert "(../figures/forest_spectral.svg)" in text
     assert "Lines that count variants" in text
     section = text.split("### spectral.adds")[1].split("<a id=")[0]
     assert "- **refuted in " in section

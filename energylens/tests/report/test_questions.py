@@ -8,17 +8,16 @@ from typing import Any
 import pytest
 from markdown_it import MarkdownIt
 
-from energylens.report.document import document
 from energylens.report.questions import answers
 from energylens.report.tally import tally
 from energylens.report.view import entries
-from energylens.tests.report.example import HOSTILE
+from energylens.tests.report.example import HOSTILE, whole
 
 PARSER = MarkdownIt("commonmark", {"html": True}).enable(["table"])
 
 
 def text_of(results: Any) -> str:
-    return document(results, entries(results), ())
+    return whole(results)
 
 
 def verdict(model: str, word: str, variant: str = "", *qualifiers: str) -> dict[str, Any]:

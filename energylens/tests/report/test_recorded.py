@@ -10,7 +10,7 @@ from energylens import Figure
 from energylens.harness.json_values import plain
 from energylens.report import write_report
 from energylens.report.recorded import recorded_tables
-from energylens.tests.report.example import only
+from energylens.tests.report.example import only, whole_report
 from energylens.tests.report.test_series import HEATMAP, entry, series
 
 PARSER = MarkdownIt("commonmark", {"html": True}).enable("table")
@@ -69,7 +69,7 @@ def test_the_table_stands_in_the_section_of_its_claim_and_is_no_picture(results,
         if case["claim"] == claim["id"] and case["series"]:
             case["series"] = plain(recorded(case["model"], case["model"], case["seed"]))
     written = write_report(only(changed, claim["id"]), tmp_path)
-    section = (tmp_path / "VALIDATION.md").read_text(encoding="utf-8").split(f"### {claim['id']}")[1]
+    section = whole_report(tmp_path).split(f"### {claim['id']}")[1]
     assert "| latent" in section
     assert "modadd-1l0" in section.split("<details>")[0]
     assert not [path for path in written if "_series" in path.name]

@@ -4,6 +4,7 @@ import pytest
 
 from energylens.report.trust import trust_section
 from energylens.report.write import write_report
+from energylens.tests.report.example import whole_report
 
 RATE = {"rate": 0.049, "monte_carlo_error": 0.003}
 LOW = {"rate": 0.01, "monte_carlo_error": 0.003}
@@ -85,11 +86,11 @@ def text_of(trust, title):
 def test_the_report_has_a_section_with_the_power_curves(results, trust, tmp_path):
     names = {path.relative_to(tmp_path).as_posix() for path in write_report(results, tmp_path, trust=trust)}
     assert {"figures/trust_power.png", "figures/trust_power.svg"} <= names
-    written = (tmp_path / "VALIDATION.md").read_text()
+    written = whole_report(tmp_path)
     assert "## How far can you trust this report?" in written
-    assert "figures/trust_power.png" in written
+    assert "(../figures/trust_power.svg)" in written
     write_report(results, tmp_path)
-    assert "How far" not in (tmp_path / "VALIDATION.md").read_text()
+    assert "How far" not in whole_report(tmp_path)
     assert not (tmp_path / "figures" / "trust_power.png").exists()
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from energylens.errors import InputError
-from energylens.harness.compare.history import HISTORY, append_history, history_line, read_history
+from energylens.harness.compare.history import HISTORY, append_history, history_line, is_news, read_history
 from energylens.harness.results import describe_claim
 from energylens.tests.harness.helpers import declare
 
@@ -57,7 +57,7 @@ def test_the_environment_is_versions_and_machine_and_not_the_commit():
     assert len({digest(), digest(cpu="another"), digest(packages={"torch": "2.13"})}) == 3
 
 
-def test_lines_are_added_and_a_repeated_run_is_a_line_too(tmp_path):
+def test_lines_are_added(tmp_path):
     path = tmp_path / "reports" / HISTORY
     line = history_line(results(verdict(estimate="NaN")))
     for _ in range(2):
@@ -124,3 +124,15 @@ def test_the_measure_is_no_part_of_the_declaration_in_a_history():
         for measure in ("", "a", "b")
     ]
     assert lines[0]["rows"] == lines[1]["rows"] == lines[2]["rows"]
+
+
+def test_a_run_is_news_unless_it_repeats_the_last_one():
+    line = history_line(results(verdict("a"), verdict("b", estimate="NaN")))
+    again = json.loads(json.dumps(line | {"at": "2027", "commit": "def", "dirty": True}))
+    other = history_line(results(verdict("a", estimate=0.12), verdict("b", estimate="NaN")))
+    assert is_news(line, [], ())
+    assert not is_news(again, [other, line], ())
+    assert is_news(line, [line, other], ())
+    assert is_news(line | {"environment": "other"}, [line], ())
+    assert not is_news(other, [line], {"toy.mean"})
+    assert is_news(history_line(results(verdict("a", "REFUTED"), verdict("b"))), [line], {"toy.mean"})

@@ -73,7 +73,7 @@ def test_what_is_no_run_is_said_in_one_line(repository, name, said):
 
 def test_json_of_the_right_schema_that_is_no_run_is_refused(repository):
     (repository / "empty.json").write_text('{"schema": 1, "claims": []}')
-    with pytest.raises(InputError, match=r"'empty.json' tells no provenance, started, verdicts"):
+    with pytest.raises(InputError, match=r"'empty.json' tells no provenance, verdicts"):
         results_of("empty.json")
 
 
