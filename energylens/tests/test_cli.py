@@ -82,7 +82,7 @@ def test_a_broken_pipe_of_something_else_is_an_error(monkeypatch):
     def fails(options):
         raise BrokenPipeError("a worker is gone")
 
-    monkeypatch.setattr("energylens.cli._list", fails)
+    monkeypatch.setattr("energylens.commands.claims.list_claims", fails)
     with pytest.raises(BrokenPipeError, match="a worker"):
         main(["list"])
 
