@@ -68,7 +68,7 @@ class Checked:
         return "\n".join([terminal_table(self.results), *errors])
 
     def _repr_html_(self) -> str:
-        from energylens.report.html_table import html_table
+        from energylens.report.html.table import html_table
 
         return html_table(self.to_frame())
 

@@ -48,7 +48,7 @@ def list_claims(options: argparse.Namespace) -> int:
 
 def _list_amended(options: argparse.Namespace) -> int:
     from energylens.harness.compare.amendments import add_amendments
-    from energylens.report.amended import amendments_text
+    from energylens.report.content.amendments import amendments_text
     from energylens.run.measured_code.edits import edits
 
     started, width = time.monotonic(), len("looked through 1000 of 1000 commits")
@@ -86,7 +86,7 @@ def plan_seeds(options: argparse.Namespace) -> int:
     """Print how many seeds would decide a claim."""
     from energylens.harness.compare.plan import plan
     from energylens.harness.results import read_results
-    from energylens.report.plan import plan_text
+    from energylens.report.terminal.plan import plan_text
 
     rows = plan(read_results(options.results), options.claim, options.model, options.power)
     print(plan_text(rows, options.power))

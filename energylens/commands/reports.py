@@ -31,14 +31,14 @@ def report(options: argparse.Namespace) -> int:
 def _readme(path: Path) -> int:
     from energylens.errors import InputError
     from energylens.harness.results import read_results
-    from energylens.report.readme import rewritten, sources
+    from energylens.report.markdown.readme import rewritten, sources
 
     if not path.is_file():
         raise InputError(f"{path} is no file; name a Markdown file with regions to render")
     text = path.read_text(encoding="utf-8")
     if not (named := sources(text)):
         raise InputError(
-            f"{path} has no region to render: energylens.report.readme tells how one begins and ends"
+            f"{path} has no region to render: energylens.report.markdown.readme tells how one begins and ends"
         )
     path.write_text(rewritten(text, lambda source: read_results(path.parent / source)), encoding="utf-8")
     print(f"{path} tells what {', '.join(named)} hold{'s' if len(named) == 1 else ''}")
@@ -49,7 +49,7 @@ def diff_runs(options: argparse.Namespace) -> int:
     """Print what changed between two runs."""
     from energylens.harness.compare.diff import diff
     from energylens.harness.compare.revision import results_of
-    from energylens.report.changes import changes_text
+    from energylens.report.terminal.changes import changes_text
 
     old, new = results_of(options.a), results_of(options.b)
     print(changes_text(diff(old, new), (options.a, options.b), (old, new)))
@@ -63,8 +63,9 @@ def replicate_run(options: argparse.Namespace) -> int:
     from energylens.harness.compare.replications import record_replication, replication_line
     from energylens.harness.compare.revision import results_of
     from energylens.harness.json_values import replace_file
-    from energylens.report.replication import replication_figure, replication_text
-    from energylens.report.style import encode, styled
+    from energylens.report.content.replication import replication_text
+    from energylens.report.figures.replication import replication_figure
+    from energylens.report.figures.style import encode, styled
 
     if options.figure and options.figure.suffix not in (".png", ".svg"):
         raise InputError(f"a figure is .png or .svg, received {str(options.figure)!r}")

@@ -18,7 +18,7 @@ from energylens.run.finish import Finished
 def show(terminal: pytest.TerminalReporter, config: pytest.Config, finished: Finished) -> None:
     """The verdict table and where the report is."""
     from energylens.report import terminal_table
-    from energylens.report.text import clean_lines
+    from energylens.report.content.readable import clean_lines
 
     results, folder = finished.results, finished.folder
     shown = [verdict for verdict in results["verdicts"] if verdict["reason"] != NOT_SELECTED]

@@ -1,7 +1,7 @@
 """results.json to Markdown, figures and badges. Knows no neural networks."""
 
 from energylens.report.badge import badge, badge_svg
-from energylens.report.terminal import terminal_table
+from energylens.report.terminal.verdicts import terminal_table
 from energylens.report.write import write_badges, write_report
 
 __all__ = ["badge", "badge_svg", "terminal_table", "write_badges", "write_report"]

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from energylens.errors import InputError
-from energylens.report.headline import counts_of, first_line, is_broken
-from energylens.report.one_network import alone_and_others
-from energylens.report.render import render
-from energylens.report.text import clean
-from energylens.report.view import JSON, Entry, entries
+from energylens.report.content.entries import JSON, Entry, entries
+from energylens.report.content.headline import counts_of, first_line, is_broken
+from energylens.report.content.one_network import alone_and_others
+from energylens.report.content.readable import clean
+from energylens.report.markdown.render import render
 
 _COLOURS = {
     "HOLDS": "brightgreen", "REFUTED": "red", "INCONCLUSIVE": "yellow", "INVALID": "orange",

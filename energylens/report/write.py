@@ -7,11 +7,12 @@ from pathlib import Path
 from energylens.harness.json_values import replace_file
 from energylens.harness.quiet import quiet
 from energylens.report.badge import badge, badge_svg, claim_badge
-from energylens.report.document import picture_names
-from energylens.report.pages import ABOUT, FAMILIES, pages
-from energylens.report.replication import REPLICATION_FIGURE, replication_figure
-from energylens.report.trust import TRUST_FIGURE
-from energylens.report.view import JSON, Entry, entries, families, forest_name, history_name
+from energylens.report.content.entries import JSON, Entry, entries, families, forest_name, history_name
+from energylens.report.content.replication import REPLICATION_FIGURE
+from energylens.report.content.trust import TRUST_FIGURE
+from energylens.report.figures.replication import replication_figure
+from energylens.report.markdown.document import picture_names
+from energylens.report.markdown.pages import ABOUT, FAMILIES, pages
 
 _OWNED = {
     "figures": (
@@ -82,11 +83,11 @@ def shield_files(shields: Mapping[str, JSON]) -> dict[str, bytes]:
 
 def _pictures(found: list[Entry], history: Sequence[JSON], trust: JSON) -> dict[str, bytes]:
     """File name and content of every figure."""
-    from energylens.report.forest import claim_figure, forest
-    from energylens.report.history import history_figure
-    from energylens.report.power import power_curves
-    from energylens.report.series import series_figure
-    from energylens.report.style import encode, styled
+    from energylens.report.figures.claim_figure import series_figure
+    from energylens.report.figures.forest import claim_figure, forest
+    from energylens.report.figures.history import history_figure
+    from energylens.report.figures.power import power_curves
+    from energylens.report.figures.style import encode, styled
 
     drawn: dict[str, bytes] = {}
     with styled():

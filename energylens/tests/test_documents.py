@@ -13,10 +13,10 @@ from energylens.harness.declare.catalogue import load_claims
 from energylens.harness.results import parse_results
 from energylens.harness.trust_file import TRUST_FILE, read_sections
 from energylens.report import badge, badge_svg
-from energylens.report.headline import as_published, counts_of
-from energylens.report.readme import rewritten, sources
-from energylens.report.trust import trust_section
-from energylens.report.view import entries
+from energylens.report.content.entries import entries
+from energylens.report.content.headline import as_published, counts_of
+from energylens.report.content.trust import trust_section
+from energylens.report.markdown.readme import rewritten, sources
 
 ROOT = Path(__file__).parents[2]
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"

@@ -97,7 +97,7 @@ def test_the_wheel_holds_every_file_of_the_package(wheel):
     files = [path.relative_to(ROOT) for path in (ROOT / "energylens").rglob("*") if path.is_file()]
     left = [path for path in files if any(fnmatch(part, kind) for part in path.parts for kind in LEFTOVERS)]
     assert packed == {path.as_posix() for path in set(files) - set(left)}
-    assert {"energylens/py.typed", "energylens/report/templates/VALIDATION.md.j2"} <= packed
+    assert {"energylens/py.typed", "energylens/report/markdown/templates/VALIDATION.md.j2"} <= packed
 
 
 def test_another_project_gets_the_plugin_from_the_wheel_and_a_flip_is_red(python, wheel, tmp_path):

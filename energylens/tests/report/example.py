@@ -28,8 +28,8 @@ from energylens.harness.judge import judge
 from energylens.harness.results import assemble, describe_claim
 from energylens.harness.run_folder import RunFolder
 from energylens.harness.verdict import GateResult
-from energylens.report.pages import INDEX, pages
-from energylens.report.view import entries
+from energylens.report.content.entries import entries
+from energylens.report.markdown.pages import INDEX, pages
 
 SEEDS = (42, 123, 456, 789, 1011)
 HOSTILE = "a|b <script>alert(1)</script> **bold** [x](javascript:y) `code` $x$ \x1b[31mred\x1b[0m \u202e # no"

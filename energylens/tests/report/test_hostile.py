@@ -18,10 +18,10 @@ from markdown_it import MarkdownIt
 from energylens import Figure
 from energylens.harness.json_values import write_json
 from energylens.report import badge_svg, terminal_table, write_report
-from energylens.report.document import picture_names
-from energylens.report.series import series_figure
-from energylens.report.style import encode, styled
-from energylens.report.text import html, markdown
+from energylens.report.content.readable import html, markdown
+from energylens.report.figures.claim_figure import series_figure
+from energylens.report.figures.style import encode, styled
+from energylens.report.markdown.document import picture_names
 from energylens.tests.report.example import whole
 from energylens.tests.report.test_series import entry
 from energylens.tests.report.test_text import ANY_TEXT
@@ -102,7 +102,7 @@ def texts(run: dict[str, Any]) -> set[str]:
 def structure(results: dict[str, Any], pictures: set[str]) -> list[tuple[Any, ...]]:
     """The report without its words: blocks, emphasis, cells, links with their targets, tags of HTML."""
     kept = []
-    with patch("energylens.report.pages.LIMIT", sys.maxsize):
+    with patch("energylens.report.markdown.pages.LIMIT", sys.maxsize):
         text = whole(results, pictures)
     for token in PARSER.parse(text):
         for each in (token, *(token.children or ())):
@@ -154,7 +154,7 @@ def test_the_checks_above_would_notice_markup(
     run: Any, texts: set[str], expected: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pictures, found = expected
-    monkeypatch.setattr("energylens.report.text._escape", lambda value, special: str(value))
+    monkeypatch.setattr("energylens.report.content.readable._escape", lambda value, special: str(value))
     hidden = [text for text in NASTY[:8] if structure(infested(run, texts, text, ""), pictures) == found]
     assert len(hidden) <= 2, hidden
 

@@ -8,11 +8,11 @@ import pytest
 from markdown_it import MarkdownIt
 
 from energylens.report import terminal_table, write_report
-from energylens.report.forest import claim_figure, forest
-from energylens.report.lines import lines, verdict_lines
-from energylens.report.sections import gates_table
-from energylens.report.style import styled
-from energylens.report.view import Entry, entries, families
+from energylens.report.content.entries import Entry, entries, families
+from energylens.report.content.sections import gates_table
+from energylens.report.content.verdict_rows import lines, verdict_lines
+from energylens.report.figures.forest import claim_figure, forest
+from energylens.report.figures.style import styled
 from energylens.tests.report.example import only, whole_report
 from energylens.tests.report.large import DEFINITIONS, MODELS
 

@@ -1,0 +1,1 @@
+"""What a report says, whichever its format: entries, rows, sections, sentences."""

@@ -1,0 +1,212 @@
+"""How far a report can be trusted: what `energylens trust` measured of the harness, as tables and sentences."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from energylens.report.content.entries import JSON
+from energylens.report.content.readable import Md, bold, count, markdown, number, table
+from energylens.report.content.replication import replication_blocks
+
+TRUST_FIGURE = "trust_power"
+
+_LEVEL_REGIONS = "at the boundary"
+VIOLATIONS = {
+    "corrupt_reads": "artifacts read with wrong numbers",
+    "lost_artifacts": "complete artifacts lost or replaced",
+    "half_written_artifacts": "half-written artifacts in their final place",
+    "needless_rebuilds": "rebuilds of a complete artifact",
+    "stuck": "survivors that were stuck",
+    "errors": "racers that raised an error",
+}
+
+
+def trust_section(trust: JSON, figures: Mapping[str, Sequence[JSON]]) -> dict[str, Any] | None:
+    """The context of `trust.md.j2`; None where nothing was measured. figures: names and texts of each section's."""
+    parts: list[dict[str, Any]] = [
+        {
+            "name": name,
+            "title": title,
+            "measured": _measured(trust[name]),
+            "blocks": list(make(trust[name]["numbers"])),
+            "figures": figures.get(name, []),
+        }
+        for name, (title, make) in _SECTIONS.items()
+        if name in trust
+    ]
+    if not parts:
+        return None
+    return {"parts": parts, "missing": [title for name, (title, _) in _SECTIONS.items() if name not in trust]}
+
+
+def _measured(section: JSON) -> str:
+    at = f" at commit {section['commit'][:9]}" if section["commit"] else ""
+    changed = " with uncommitted changes" if section["dirty"] else ""
+    seconds = float(section["seconds"])
+    lasted = f", in {seconds:.0f} s" if seconds >= 1 else ""  # mutation testing goes on where it stopped
+    when = f" {section['started'][:10]}" if section["started"] else ""
+    return f"Measured{when}{at}{changed}{lasted}."
+
+
+def _calibration(found: JSON) -> Iterator[Md]:
+    cells = found["cells"]
+    seeds = sorted({cell["seeds"] for cell in cells})
+    drawn = max(cell["repetitions"] or 0 for cell in cells)
+    broken = found["broken_promises"]
+    yield markdown(
+        f"{count(len(cells), 'kind')} of seeds with a known truth went through the judge, each {drawn} times (hit "
+        f"rates: every outcome, exactly). Where the truth lies on the boundary, at most 5 % of the claims may be "
+        f"decided on either side. "
+        + (f"Promises broken: {'; '.join(broken)}." if broken else "No promise was broken.")
+    )
+    rows = []
+    for name in dict.fromkeys(cell["population"] for cell in cells):
+        of = {cell["seeds"]: cell for cell in cells if cell["population"] == name}
+        promised = next(iter(of.values()))
+        kept = "5 %" if promised["keeps_level"] else "none"
+        rows.append([name, kept, *(_cell(of[n]) if n in of else "" for n in seeds)])
+    headers = ["seeds are", "promised level", *(f"{n} seeds" for n in seeds)]
+    yield table(headers, rows)
+    yield Md(
+        "*In each cell: the largest rate, over regions, of wrong HOLDS or REFUTED with the truth on the boundary; "
+        "coverage of the 90 % interval. Skewed seeds have no promise; their rates are told as they are.*"
+    )
+    yield from _comparisons(found.get("comparisons", []))
+
+
+def _comparisons(cells: Sequence[JSON]) -> Iterator[Md]:
+    """Nulls, ceilings and several parts, where the truth lies exactly between two answers; older records have none."""
+    if not cells:
+        return
+    seeds = sorted({cell["seeds"] for cell in cells})
+    rows = []
+    for wrong, case in dict.fromkeys((cell["wrong"], cell["case"]) for cell in cells):
+        of = {cell["seeds"]: cell for cell in cells if (cell["wrong"], cell["case"]) == (wrong, case)}
+        kept = "5 %" if next(iter(of.values()))["promised"] else "none"
+        rows.append([wrong, case, kept, *(_percent(of[n]["rate"]) if n in of else "" for n in seeds)])
+    yield table(["said wrongly", "seeds are", "promised", *(f"{n} seeds" for n in seeds)], rows, keep=3)
+    yield Md(
+        "*A claim that is exactly as good as its null, called better than chance; one whose ceiling lies on the "
+        "boundary, called out of reach; one whose parts all lie on their boundaries, refuted.*"
+    )
+
+
+def _cell(cell: JSON) -> str:
+    """Regions mirror each other, so that wrong HOLDS and wrong REFUTED have the same largest rate."""
+    at = [each for each in cell["decisions"] if each["truth"] == _LEVEL_REGIONS]
+    worst = max(float(each[word]["rate"]) for each in at for word in ("holds", "refuted"))
+    return f"{_percent(worst)}; {_percent(cell['coverage']['rate'])}"
+
+
+def _sabotage(found: JSON) -> Iterator[Md]:
+    broken, how = found["broken instruments"], found["noticed how"]
+    yield markdown(
+        f"{count(len(broken), 'instrument')} were broken on purpose; {found['noticed']} of {found['controls tried']} "
+        f"controls that had to notice did ({', '.join(f'{n} {name}' for name, n in how.items())}), which proves "
+        f"{found['claims and controls proved']} pairs of a claim and its control."
+    )
+    for name, text in (
+        ("unnoticed", "Unnoticed"),
+        ("claims and controls never tried", "Never tried"),
+        (
+            "claims and controls that show with nothing broken",
+            "These controls show with nothing broken, so that breaking something proves nothing",
+        ),
+    ):
+        if found[name]:
+            yield Md(f"{text}:\n\n" + "\n".join(f"- {markdown(one)}" for one in found[name]))
+    rows = [[name, says] for name, says in broken.items()]
+    yield _folded("What was broken", table(["sabotage", "what is broken"], rows, keep=2))
+
+
+def _store(found: JSON) -> Iterator[Md]:
+    race, damage = found["race"], found["damage"]
+    yield markdown(
+        f"{race['processes']} processes raced for one artifact in {race['rounds']} rounds; {race['kills']} of them "
+        f"were killed, {race['kills_while_locked']} while they held the lock."
+    )
+    yield table(
+        ["what must not happen", "times"], [[text, race[name]] for name, text in VIOLATIONS.items()], keep=2
+    )
+    caught = found["violations_found_in_broken_stores"]
+    unnoticed = [name for name, violations in caught.items() if not violations]
+    yield markdown(
+        f"Of {count(len(caught), 'store')} broken on purpose the same race noticed "
+        f"{len(caught) - len(unnoticed)}{': not ' + ', '.join(unnoticed) if unnoticed else ''}. {damage['injected']} "
+        f"damages (flipped bits, truncation, removed and exchanged files): {damage['detected']} detected on reading, "
+        f"{damage['set_aside']} kept aside, {damage['rebuilt']} rebuilt to the same bits."
+    )
+    rows = [
+        [name, one["attempts"], one["refused"], one["done"], one["half_written"], ", ".join(one["unclear"])]
+        for name, one in found["refusals"].items()
+    ]
+    headers = ["the disk answers", "times", "clear error", "done all the same", "half-written", "unclear"]
+    yield table(headers, rows, keep=5)
+
+
+def _same_answer(found: JSON) -> Iterator[Md]:
+    rows = [
+        [
+            name,
+            way["verdicts"],
+            way["measurements"],
+            len(way["different verdicts"]),
+            len(way["different measurements"]),
+        ]
+        for name, way in found["layouts"].items()
+    ]
+    yield markdown(
+        f'The claims that -k "{found["selection"]}" selects, run in several ways; {found["left out"]}.'
+    )
+    yield table(
+        ["run", "verdicts", "measurements", "different verdicts", "different measurements"], rows, keep=5
+    )
+    again = [
+        f"{name}: {'identical' if one['identical'] else 'DIFFERENT'}"
+        for name, one in found["built again"].items()
+    ]
+    other = found["other thread count"]
+    one, two = other["threads"]
+    yield markdown(
+        f"Trained again, bits compared: {'; '.join(again)}. {other['network']} trained in {two} threads in place of "
+        f"{one} differs by up to {number(other['largest difference of a weight'], 2)} in a weight, and has "
+        f"{'the same verdicts' if other['same verdicts'] else 'OTHER verdicts'} ({', '.join(other['verdicts'])})."
+    )
+
+
+def _replication(found: JSON) -> Iterator[Md]:
+    return replication_blocks(found["lines"])
+
+
+def _mutation(found: JSON) -> Iterator[Md]:
+    modules = found["modules"]
+    tried, killed = found["tried"], found["killed"]
+    shares = {name: one["killed"] / one["tried"] if one["tried"] else 0 for name, one in modules.items()}
+    drawn = "" if tried == found["mutants"] else f", drawn from {found['mutants']}"
+    yield markdown(
+        f"{killed} of {tried} changed copies of {count(len(modules), 'module')}{drawn} fail the module's own tests: "
+        f"{_percent(found['killed_share_of_tried'])}."
+    )
+    rows = [
+        [name, one["mutants"], one["tried"], one["killed"], _percent(shares[name]),
+         ", ".join(f"{n} {why}" for why, n in one["survivors"].items())]
+        for name, one in modules.items()
+    ]  # fmt: skip
+    yield _folded("By module", table(["module", "mutants", "tried", "killed", "", "survivors"], rows, keep=5))
+
+
+_SECTIONS: Mapping[str, tuple[str, Callable[[JSON], Iterator[Md]]]] = {
+    "calibration": ("How often is a verdict wrong?", _calibration),
+    "replication": ("Does it come out the same on another machine?", _replication),
+    "sabotage": ("Can the controls fail?", _sabotage),
+    "mutation": ("Would the tests notice a mistake in the mathematics?", _mutation),
+    "same-answer": ("Is it the same answer, however it runs?", _same_answer),
+    "store": ("Can a killed process or a bad disk spoil a number?", _store),
+}
+
+
+def _folded(title: str, text: Md) -> Md:
+    return Md(f"<details>\n<summary>{bold(title)[2:-2]}</summary>\n\n{text}\n\n</details>")
+
+
+def _percent(share: Any) -> str:
+    return f"{100 * float(share):.1f} %"

@@ -1,0 +1,1 @@
+"""The report as Markdown: its pages, and the regions of a README."""

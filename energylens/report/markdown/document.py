@@ -1,0 +1,185 @@
+"""VALIDATION.md, the index of a report, as text, and the beginnings of its other pages."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from energylens.harness.one_network import is_one_network
+from energylens.report.content.entries import JSON, Entry, families, part_of, place
+from energylens.report.content.headline import apart, counts_of, first_line
+from energylens.report.content.one_network import checked
+from energylens.report.content.questions import answers
+from energylens.report.content.readable import Md, bold, count, label, link, markdown, number, table
+from energylens.report.content.sentences import (
+    counted,
+    denominators,
+    expected_errors,
+    holds_when,
+    outcome,
+    verdict_of,
+)
+from energylens.report.content.trust_lines import trust_lines
+from energylens.report.content.verdict_rows import Line, estimates_span, lines
+from energylens.report.markdown.pictures import forests
+from energylens.report.markdown.render import render
+
+_HEADERS = (
+    "claim", "model", "set-up", "verdict", "estimate [90 % interval]", "region", "chance", "reported", "as published",
+    "seeds", "can decide", "survives Holm",
+)  # fmt: skip
+_KNOWN = {"schema", "summary", "basis", "questions", "claims", "verdicts", "cases", "errors", "provenance"}
+
+
+def index(results: JSON, found: Sequence[Entry], about: Collection[str], trust: JSON) -> str:
+    """VALIDATION.md: what was found, where to read more, how far to trust it. about: pages on the run that exist."""
+    judged, boundaries, expected = expected_errors(found)
+    errors = list(results["errors"])
+    return render(
+        "VALIDATION.md.j2",
+        headline=": ".join(first_line(found)),
+        stated=""
+        if checked(found)
+        else count(sum(counts_of(found)["published"].values()), "as-stated finding"),
+        apart=apart(found),
+        denominators=denominators(found),
+        own=_own_checkpoints(results),
+        one_network=checked(found),
+        limits=_limits_of(results),
+        errors=errors,
+        moved=_moved(found),
+        errors_text=count(len(errors), "case raised an exception", "cases raised an exception"),
+        questions=answers(results, found),
+        table=claims_table(found),
+        families=Md(", ".join(f"[{label(name)}](families/{name}.md)" for name in families(found))),
+        judged=judged,
+        boundaries=boundaries,
+        expected=number(expected, 2),
+        holm=counts_of(found)["holm"],
+        trust=trust_lines(trust),
+        provenance=provenance_table(results),
+        about=about,
+    )
+
+
+def family_head(family: str, members: Sequence[Entry], drawn: set[str]) -> str:
+    """The beginning of a family's page: how its claims stand, all their verdicts, its estimates as a picture."""
+    return render(
+        "family.md.j2",
+        family=family,
+        headline=": ".join(first_line(members)),
+        table=verdict_table(members),
+        folded=any(entry.is_many for entry in members),
+        forests=forests(members, drawn),
+    )
+
+
+def errors_of(results: JSON) -> list[str]:
+    """Every case that raised, with its text."""
+    return [render("error.md.j2", error=error) for error in results["errors"]]
+
+
+def claims_table(found: Sequence[Entry]) -> Md:
+    """All claims, one row each, with the anchor that links from outside lead to."""
+    rows = [
+        [
+            Md(f'<a id="{entry.id}"></a>{link(entry.id)}'),
+            bold(verdict_of(entry)),
+            ", ".join(counted(map(outcome, entry.verdicts))) if len(entry.verdicts) > 1 else "",
+            "; ".join(_estimates(entry)),
+            holds_when(entry.claim),
+            entry.claim["reported"],
+        ]
+        for entry in found
+    ]
+    headers = ["claim", "verdict", "its models and variants", "estimates", "holds when", "reported"]
+    return table(headers, rows, keep=5)
+
+
+def _estimates(entry: Entry) -> Iterator[str]:
+    """Of every part, from the smallest to the largest."""
+    for name in entry.parts:
+        told = estimates_span([part_of(verdict["parts"], name) for verdict in entry.verdicts])
+        if told:
+            yield f"{name} {told}" if len(entry.parts) > 1 else told
+
+
+def picture_names(files: Iterable[str]) -> set[str]:
+    """`figures/x.png` -> `x`."""
+    return {name.removeprefix("figures/").rpartition(".")[0] for name in files}
+
+
+def verdict_table(found: Sequence[Entry]) -> Md:
+    """All verdicts of these claims; the claim is named in its first line only."""
+    rows = []
+    previous = ""
+    for line in lines(found):
+        first, previous = line.claim != previous, line.claim
+        rows.append(_row(line, first))
+    return table(_HEADERS, rows, keep=6)
+
+
+def provenance_table(results: JSON) -> Md:
+    """Where the numbers come from, one row per fact."""
+    header = {name: value for name, value in results.items() if name not in _KNOWN}
+    facts = {name: _fact(value) for name, value in (header | results.get("provenance", {})).items()}
+    rows = [[name.replace("_", " "), fact] for name, fact in facts.items() if fact and name != "artifacts"]
+    return table(["", "this run"], rows, keep=2)
+
+
+def artifact_tables(results: JSON) -> list[str]:
+    """The networks and dictionaries that the numbers were measured on, in tables of ROWS."""
+    artifacts = results.get("provenance", {}).get("artifacts", {})
+    rows = [[name, _fact(artifacts[name])] for name in sorted(artifacts)]
+    return [f"{table(['artifact', ''], rows[i : i + ROWS], keep=2)}\n" for i in range(0, len(rows), ROWS)]
+
+
+def _limits_of(results: JSON) -> str:
+    """Why this run may not speak for all declared claims; empty for a full run."""
+    if results.get("interrupted"):
+        return "This run was interrupted: what it had measured by then is shown."
+    partial = results.get("complete") is False or any(v["partial"] for v in results["verdicts"])
+    return "This is not a full run: some claims, models or seeds were left out." if partial else ""
+
+
+ROWS = 500
+"""Artifacts of one table, so that a page can end between two."""
+
+SHORT_REASON = 48
+"""Characters of a reason that the first table has room for; the claim's section tells every reason in full."""
+
+
+def _row(line: Line, first: bool) -> list[Any]:
+    claim = link(line.claim) if first else ""
+    model = Md(f"… {markdown(line.model)}") if line.is_part else line.model
+    verdict = markdown(line.verdict) if line.is_part else bold(line.verdict)
+    if line.why and len(line.why) <= SHORT_REASON:
+        verdict = Md(f"{verdict} ({markdown(line.why)})")
+    judged = [line.estimate, line.region, line.chance, line.reported if first else "", line.published]
+    return [claim, model, line.setup, verdict, *judged, line.seeds, line.can_decide, line.holm]
+
+
+def _own_checkpoints(results: JSON) -> str:
+    if not any(v["own_checkpoint"] and not is_one_network(v) for v in results["verdicts"]):
+        return ""
+    return "Rows marked own checkpoint are not counted."
+
+
+def _moved(found: Sequence[Entry]) -> Md:
+    """Links to the verdicts that are not the recorded ones, by kind."""
+    by_status: dict[str, list[str]] = {}
+    for entry in found:
+        for verdict in entry.verdicts:
+            status = (verdict.get("ledger") or {}).get("status", "same")
+            if status not in ("same", "unrecorded"):
+                shown = f"{link(entry.id)} on {markdown(place(verdict))}"
+                by_status.setdefault(status, []).append(shown)
+    return Md("; ".join(f"**{markdown(status)}**: {', '.join(links)}" for status, links in by_status.items()))
+
+
+def _fact(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_fact(item)}" for name, item in value.items() if _fact(item))
+    if isinstance(value, list):
+        return ", ".join(map(_fact, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return number(value, 6) if isinstance(value, float) else str("" if value is None else value)
