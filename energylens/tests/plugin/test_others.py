@@ -133,7 +133,7 @@ def test_the_command_knows_another_projects_claims(python, tmp_path):
 
 
 def test_an_installed_copy_can_test_itself(python, tmp_path):
-    some = ("--pyargs", "energylens.tests.harness.test_region", "-p", "no:cacheprovider", "-q")
+    some = ("--pyargs", "energylens.tests.harness.declare.test_region", "-p", "no:cacheprovider", "-q")
     done = call(python, "-m", "pytest", *some, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"\d+ passed", done.stdout)

@@ -285,16 +285,16 @@ def test_a_lab_tells_of_an_artifact_also_where_it_remembers_what_it_made_of_it(t
     lab = Lab(Store(tmp_path), on_artifact=told.append)
 
     def inner():
-        return lab._remember("inner", lambda: lab.artifact(Noise(1)).tensors["x"])
+        return lab.remember("inner", lambda: lab.artifact(Noise(1)).tensors["x"])
 
     def outer():
-        return lab._remember("outer", lambda: inner() + lab.artifact(Noise(2)).tensors["x"])
+        return lab.remember("outer", lambda: inner() + lab.artifact(Noise(2)).tensors["x"])
 
     for _ in range(2):
         outer()
         assert sorted(told, key=lambda recipe: recipe.seed) == [Noise(1), Noise(2)]
         told.clear()
-    lab.swapped(network="untrained")._remember("inner", list)
+    lab.swapped(network="untrained").remember("inner", list)
     assert told == [Noise(1)]
 
 
@@ -307,7 +307,7 @@ def test_what_fails_half_way_leaves_nothing_behind_in_the_lab(tmp_path):
         raise MemoryError
 
     with pytest.raises(MemoryError):
-        lab._remember("x", fails)
+        lab.remember("x", fails)
     lab.artifact(Noise(2))
     assert told == [Noise(2)]
 

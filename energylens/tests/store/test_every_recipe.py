@@ -150,7 +150,7 @@ def test_two_models_of_the_zoo_never_share_a_key():
 def _reached(module: str) -> dict[str, ast.Module]:
     """Source of every module whose code enters the keys of recipes in `module`, by path."""
     seen = {}
-    real = code_module._parse
+    real = code_module.parsed_file
 
     def noted(path):
         seen[str(path)] = real(path)

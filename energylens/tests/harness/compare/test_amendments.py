@@ -4,7 +4,7 @@ from energylens import AtLeast
 from energylens.errors import InputError
 from energylens.harness.compare.amendments import add_amendments, amendments_of, read_amendments
 from energylens.harness.compare.ledger import updated
-from energylens.tests.harness.test_ledger import LARGE, SMALL, results, with_measure
+from energylens.tests.harness.compare.test_ledger import LARGE, SMALL, results, with_measure
 
 RUN = {"started": "2026-01-02T03:04:05+00:00", "provenance": {"commit": "c" * 40}}
 

@@ -8,7 +8,7 @@ import pytest
 from energylens.report.figures.claim_figure import series_figure
 from energylens.report.figures.distribution import limits
 from energylens.report.figures.style import styled
-from energylens.tests.report.test_series import SAMPLES, drawn, entry, panels
+from energylens.tests.report.figures.test_claim_figure import SAMPLES, drawn, entry, panels
 
 
 def test_the_first_sample_is_told_from_the_others_and_the_mark_is_drawn() -> None:

@@ -9,7 +9,7 @@ from energylens.report.content.entries import Entry
 from energylens.report.figures.claim_figure import series_figure
 from energylens.report.figures.style import styled
 from energylens.report.figures.tokens import wrap
-from energylens.tests.report.test_series import CODE, TEXT, entry
+from energylens.tests.report.figures.test_claim_figure import CODE, TEXT, entry
 
 
 def text_entry(values: Sequence[float], tokens: Sequence[str] = CODE) -> Entry:

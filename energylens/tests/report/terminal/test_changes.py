@@ -4,7 +4,7 @@ import pytest
 
 from energylens.harness.compare.diff import diff
 from energylens.report.terminal.changes import changes_text
-from energylens.tests.harness.test_diff import edit_code, run
+from energylens.tests.harness.compare.test_diff import edit_code, run
 
 
 def show(change, base=run):

@@ -11,7 +11,7 @@ from energylens.harness.compare.amendments import read_amendments
 from energylens.harness.compare.ledger import write_ledger
 from energylens.harness.json_values import write_json
 from energylens.run.measured_code.edits import edits
-from energylens.tests.harness.test_revision import git
+from energylens.tests.harness.compare.test_revision import git
 
 LEDGER = "claims/ledger.toml"
 
