@@ -12,13 +12,10 @@ from energylens.families import lab_part
 from energylens.harness.declare.measurement import Unavailable
 from energylens.harness.one_network import SEVERAL
 from energylens.lab.memory import Memory
-from energylens.lab.models import PLANTED, WIRED
+from energylens.lab.sources.table import source_of
 from energylens.models.checkpoint import UntrainedCheckpoint
 from energylens.models.corpus import PythonText
 from energylens.models.tasks import Text
-from energylens.models.wired import WireInduction
-from energylens.models.zoo import untrained, zoo
-from energylens.sae.planted import PlantedDictionary
 from energylens.store import Artifact, Recipe, Store, key_of
 
 if TYPE_CHECKING:
@@ -87,22 +84,11 @@ class Lab:
 
     def recipe(self, model: str, seed: int = 0) -> Recipe:
         """The recipe of a network (or of a planted dictionary). Raises InputError for an unknown name."""
-        if model == PLANTED and self.network_state == "untrained":
-            raise InputError(f"{PLANTED} is no network: it has no untrained twin")
-        if model == PLANTED:
-            return PlantedDictionary(seed=seed)
-        if model == WIRED:
-            return self._wired(seed)
-        if model in self.checkpoints:
-            found = self.checkpoints[model][0 if self.is_one_network(model) else seed]
-            return UntrainedCheckpoint(found) if self.network_state == "untrained" else found
-        trained = zoo(model, seed)
-        return untrained(trained) if self.network_state == "untrained" else trained
-
-    def _wired(self, seed: int) -> WireInduction:
-        if self.network_state == "untrained":
-            raise InputError(f"{WIRED} is set by hand: it has no untrained twin")
-        return WireInduction(seed)
+        is_untrained = self.network_state == "untrained"
+        if model not in self.checkpoints:
+            return source_of(model).recipe(model, seed, is_untrained)
+        found: Recipe = self.checkpoints[model][0 if self.is_one_network(model) else seed]
+        return UntrainedCheckpoint(found) if is_untrained else found
 
     def is_one_network(self, model: str) -> bool:
         """Whether a user gave one network of this name only: its seeds are samples of data."""

@@ -1,0 +1,1 @@
+"""Where models come from: one file for each source, found by its name. A user's own checkpoints are the lab's."""
