@@ -101,6 +101,9 @@ def _parser() -> argparse.ArgumentParser:
     _claims_option(build)
     _store_option(build)
     build.add_argument("-j", "--jobs", type=int, metavar="N", help="processes (default: one per core)")
+    build.add_argument(
+        "--executor", default="local", metavar="NAME", help="who builds (default: %(default)s)"
+    )
     build.add_argument("-k", "--claim", default="", metavar="TEXT", help="only claims whose id contains TEXT")
     build.add_argument("-m", "--tier", default="cpu", help="tier to build for (default: cpu)")
     build.set_defaults(run=claims.build)

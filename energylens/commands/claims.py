@@ -73,9 +73,8 @@ def build(options: argparse.Namespace) -> int:
         claims = [each.claim for each in session.declared.values()]
         chosen = [claim for claim in claims if claim.tier == options.tier and options.claim in claim.id]
         recipes, url = needed(session, chosen), session.store.url
-        failed = [
-            (recipe, error) for recipe, error in build_missing(recipes, session.store, options.jobs) if error
-        ]
+        outcomes = build_missing(recipes, session.store, options.jobs, options.executor)
+    failed = [(recipe, error) for recipe, error in outcomes if error]
     for recipe, error in failed:
         print(f"energylens: {recipe.label()} was not built: {error}", file=sys.stderr)
     print(f"{len(recipes) - len(failed)} of {len(recipes)} artifacts are in {url}")

@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from energylens.store import Recipe, Store
 
 
-def build_missing(recipes: Iterable["Recipe"], store: "Store", jobs: int | None = None) -> list[Any]:
+def build_missing(
+    recipes: Iterable["Recipe"], store: "Store", jobs: int | None = None, executor: str = "local"
+) -> list[Any]:
     """Build in as many processes as there are cores (recipes use one thread each), showing progress."""
     from energylens.store import build_all, progress_display
 
     with progress_display() as on_event:
-        return build_all(recipes, store.url, jobs or available_cores(), on_event)
+        return build_all(recipes, store.url, jobs or available_cores(), on_event, executor)
 
 
 def available_cores() -> int:

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
 from energylens.errors import EnergylensError, InputError
-from energylens.store.events import OnEvent, event_of, ignore_event, reporting
+from energylens.store.events import OnEvent, event_of, ignore_event, one_line, reporting
+from energylens.store.executors.base import Executor
+from energylens.store.executors.table import executor_named
 from energylens.store.key import key_of
-from energylens.store.pool import Workers, one_line
 from energylens.store.recipe import Recipe
 from energylens.store.store import Store
 
@@ -19,11 +20,13 @@ def build_all(
     store_url: str | os.PathLike[str] | None = None,
     jobs: int = 1,
     on_event: OnEvent = ignore_event,
+    executor: str = "local",
 ) -> list[Outcome]:
     """Make sure that the artifacts of `recipes` are in the store, building what is missing, inputs included.
 
     jobs: processes to build in; 1 builds in this one. Workers are spawned, so recipes must be importable, and
     a script that calls this needs `if __name__ == "__main__":`. A worker's OMP_NUM_THREADS is 1 unless set.
+    executor: who builds where `jobs` are several, by name (`energylens.store.executors`).
     on_event: called in this process for every change of state and, at most five times a second, for steps.
     Returns (recipe, None) for what is there now and (recipe, exception) for what failed, each recipe once,
     inputs first. An interrupt stops the workers; finished artifacts stay.
@@ -31,6 +34,7 @@ def build_all(
     store = Store(store_url)
     if jobs < 1 or (jobs > 1 and store.url.startswith("memory:")):
         raise InputError(f"jobs must be at least 1, and 1 for memory:// stores; got {jobs} for {store.url}")
+    make_executor = executor_named(executor)
     found, missing = _plan(recipes, store)
     for recipe in found.values():
         on_event(event_of(recipe, "found"))
@@ -38,7 +42,8 @@ def build_all(
         on_event(event_of(recipe, "queued"))
     schedule = _Schedule(missing, on_event)
     if min(jobs, len(missing)) > 1:
-        _run_in_workers(schedule, store.url, min(jobs, len(missing)), on_event)
+        with make_executor(store.url, min(jobs, len(missing)), on_event) as running:
+            _run(schedule, running)
     else:
         _run_here(schedule, store, on_event)
     return [(recipe, schedule.outcomes.get(key)) for key, recipe in (found | missing).items()]
@@ -108,12 +113,11 @@ def _run_here(schedule: _Schedule, store: Store, on_event: OnEvent) -> None:
             schedule.finish(key, None)
 
 
-def _run_in_workers(schedule: _Schedule, store_url: str, jobs: int, on_event: OnEvent) -> None:
-    with Workers(store_url, jobs, on_event) as workers:
-        while True:
-            while workers.idle and (started := schedule.start()):
-                workers.submit(*started)
-            if workers.idle == jobs:
-                return
-            for key, error in workers.wait():
-                schedule.finish(key, error)
+def _run(schedule: _Schedule, executor: Executor) -> None:
+    while True:
+        while executor.idle and (started := schedule.start()):
+            executor.submit(*started)
+        if executor.idle == executor.jobs:
+            return
+        for key, error in executor.wait():
+            schedule.finish(key, error)

@@ -51,3 +51,8 @@ def reporting(recipe: Recipe, on_event: OnEvent) -> Progress:
             on_event(Event(key, label, "step", int(step), int(total), plain))
 
     return progress
+
+
+def one_line(error: Exception) -> str:
+    """An exception as one line of text."""
+    return f"{type(error).__name__}: {error}".splitlines()[0]

@@ -6,7 +6,7 @@ from energylens.by_name import Folder
 from energylens.errors import InputError
 from energylens.lab.sources.base import Source
 
-SOURCES = Folder("energylens.lab.sources")
+SOURCES = Folder(__package__)
 """Sources by name: each is the file of this folder that is called as it is."""
 
 MODEL_TASKS = {model: task for source in SOURCES.values() for model, task in source().models().items()}

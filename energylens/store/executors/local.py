@@ -15,11 +15,10 @@ from multiprocessing import get_context, parent_process
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Event as Flag
 from queue import Empty
-from types import TracebackType
-from typing import Self
 
 from energylens.errors import EnergylensError
-from energylens.store.events import Event, OnEvent, reporting
+from energylens.store.events import Event, OnEvent, one_line, reporting
+from energylens.store.executors.base import Executor
 from energylens.store.recipe import Recipe
 from energylens.store.store import Store
 
@@ -28,11 +27,13 @@ _GRACE_SECONDS = 5.0
 _DIED = "a worker process died: killed, or out of memory (fewer jobs need less)"
 
 
-class Workers:
-    """Context manager: `jobs` processes that build into one store. Leaving it by an exception stops them."""
+class Local(Executor):
+    """`jobs` processes on this machine."""
+
+    name = "local"
 
     def __init__(self, store_url: str, jobs: int, on_event: OnEvent) -> None:
-        self._store_url, self._jobs, self._on_event = store_url, jobs, on_event
+        super().__init__(store_url, jobs, on_event)
         self._context = get_context("spawn")
         self._stop = self._context.Event()
         self._running: dict[Future[Exception | None], str] = {}
@@ -40,15 +41,15 @@ class Workers:
 
     @property
     def idle(self) -> int:
-        """How many workers have nothing to do."""
-        return self._jobs - len(self._running)
+        """See `Executor`."""
+        return self.jobs - len(self._running)
 
     def submit(self, key: str, recipe: Recipe) -> None:
-        """Build a recipe in an idle worker."""
-        self._running[self._pool.submit(_build_one, recipe, self._store_url)] = key
+        """See `Executor`."""
+        self._running[self._pool.submit(_build_one, recipe, self.store_url)] = key
 
     def wait(self) -> list[tuple[str, Exception | None]]:
-        """Pass on events for a moment; return (key, error) of what finished meanwhile."""
+        """See `Executor`."""
         finished, _ = wait(self._running, _POLL_SECONDS, FIRST_COMPLETED)
         self._pass_on()
         if any(isinstance(future.exception(), BrokenProcessPool) for future in finished):
@@ -66,32 +67,23 @@ class Workers:
             except Empty:
                 return
             if event.key in self._running.values():
-                self._on_event(event)
+                self.on_event(event)
 
     def _start_pool(self) -> None:
         # A queue of its own: a worker that dies while it writes leaves the queue locked.
         self._events: Queue[Event] = self._context.Queue()
         arguments = (self._events, self._stop)
-        self._pool = ProcessPoolExecutor(self._jobs, self._context, _start_worker, arguments)
+        self._pool = ProcessPoolExecutor(self.jobs, self._context, _start_worker, arguments)
 
     def _end_pool(self) -> None:
         self._pool.shutdown(cancel_futures=True)
         self._events.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
-    ) -> None:
+    def close(self, error: BaseException | None) -> None:
+        """See `Executor`."""
         if error is not None:
             self._stop.set()
         self._end_pool()
-
-
-def one_line(error: Exception) -> str:
-    """An exception as one line of text."""
-    return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def _outcome(future: "Future[Exception | None]") -> Exception | None:
