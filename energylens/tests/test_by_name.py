@@ -21,7 +21,7 @@ from energylens.sae.recipe import TrainSAEs
 from energylens.sae.sae import SAEs, pre_acts
 from energylens.sae.variants import MatchedReLU, ReLU, TopK
 from energylens.store import Store, key_of, no_progress
-from energylens.tests.models.tiny import recipe as tiny
+from energylens.tests.models.helpers import recipe as tiny
 from energylens.tests.one_file import METHOD, TASK
 
 

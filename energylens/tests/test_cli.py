@@ -11,7 +11,7 @@ import pytest
 from energylens.cli import main
 from energylens.harness.results import write_results
 from energylens.store import Artifact, Recipe, Store
-from energylens.tests.report.example import example_results
+from energylens.tests.report.helpers.example import example_results
 
 CLAIMS = """
 from energylens import AtLeast, Measurement, Null, claim

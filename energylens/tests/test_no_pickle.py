@@ -20,7 +20,7 @@ from energylens.harness.run_folder import RunFolder
 from energylens.models.checkpoint import export_checkpoint, match_checkpoints
 from energylens.store import DamagedArtifactWarning, Store, key_of
 from energylens.store.manifest import _digest
-from energylens.tests.models.tiny import network
+from energylens.tests.models.helpers import network
 from energylens.tests.store.recipes import Noise
 
 ROOT = Path(energylens.__file__).parent

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from energylens.tests.plugin.projects import WORDS, environment, read_results, words, write_project
+from energylens.tests.plugin.helpers import WORDS, environment, read_results, words, write_project
 
 TYPED = """
 from generators import needs

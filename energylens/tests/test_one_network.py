@@ -12,7 +12,7 @@ from energylens.models.checkpoint import export_checkpoint, match_checkpoints
 from energylens.models.samples import sample_of, sampled
 from energylens.models.tasks import Induction
 from energylens.store import Store
-from energylens.tests.models.tiny import HONEST, network
+from energylens.tests.models.helpers import HONEST, network
 
 TASK = Induction(d_vocab=20, n_ctx=24, min_period=6, max_period=10, n_test=8)
 

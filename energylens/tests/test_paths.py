@@ -23,7 +23,7 @@ from energylens.store import Artifact, Recipe, Store, key_of
 from energylens.store.key import checked_name
 from energylens.store.manifest import _digest
 from energylens.tests.harness.helpers import declare, nothing
-from energylens.tests.report.example import example_results
+from energylens.tests.report.helpers.example import example_results
 from energylens.tests.store.recipes import Everything, Noise
 
 LONG = "x" * 5000

@@ -12,7 +12,7 @@ from energylens.harness.json_values import plain, write_json
 from energylens.harness.quiet import CONTROL_DIGITS, DIGITS, SHOWN, TIMED, in_order, quiet, rounded
 from energylens.harness.results import read_results, write_results
 from energylens.harness.timings import TIMINGS, read_times
-from energylens.tests.report.example import example_results
+from energylens.tests.report.helpers.example import example_results
 
 HOST = {"commit": "abc", "dirty": False, "packages": {}, "cpu": "one", "cores": 2}
 

@@ -15,7 +15,7 @@ from energylens.interventions import (
     padded,
     patch_heads,
 )
-from energylens.tests.interventions.bridges import (
+from energylens.tests.interventions.helpers import (
     N_HEADS,
     N_LAYERS,
     bridge,

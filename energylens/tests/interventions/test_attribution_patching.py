@@ -10,7 +10,7 @@ from energylens.interventions import (
     attribution_patch,
     patch_heads,
 )
-from energylens.tests.interventions.bridges import (
+from energylens.tests.interventions.helpers import (
     ALL,
     N_HEADS,
     N_LAYERS,

@@ -4,7 +4,7 @@ import torch
 from energylens.errors import EnergylensError, InputError
 from energylens.interventions import HookWithoutEffect, intervening
 from energylens.interventions.runners.bridged import BridgedRunner
-from energylens.tests.interventions.bridges import bridge, native, pretrained, prompts, with_hooks
+from energylens.tests.interventions.helpers import bridge, native, pretrained, prompts, with_hooks
 
 TOKENS, _ = prompts(3)
 Z = "blocks.1.attn.hook_z"

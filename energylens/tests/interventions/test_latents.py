@@ -29,7 +29,7 @@ from energylens.interventions.residual import (
 )
 from energylens.interventions.shifts import Shifts, sweep_shifts
 from energylens.interventions.sweep import Batch
-from energylens.tests.interventions.bridges import N_LAYERS, N_VOCAB, bridge, native, prompts, with_hooks
+from energylens.tests.interventions.helpers import N_LAYERS, N_VOCAB, bridge, native, prompts, with_hooks
 
 TOKENS, OTHER = prompts()
 N, N_POS, D_SAE, D_MODEL = 5, 8, 6, 16

@@ -12,7 +12,7 @@ from energylens.interventions.runners.native import NativeRunner
 from energylens.interventions.runners.native_weights import ACTIVATIONS
 from energylens.interventions.runners.remembering import runner_for
 from energylens.interventions.sweep import Intervention, _together
-from energylens.tests.interventions.bridges import (
+from energylens.tests.interventions.helpers import (
     ALL,
     N_HEADS,
     N_LAYERS,

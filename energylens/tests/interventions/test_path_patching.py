@@ -7,7 +7,7 @@ import torch
 from energylens.errors import InputError
 from energylens.interventions import LogitDiff, ablate_groups, patch_heads, path_patch
 from energylens.interventions.ablation import Resample
-from energylens.tests.interventions.bridges import (
+from energylens.tests.interventions.helpers import (
     N_HEADS,
     N_LAYERS,
     NATIVE,

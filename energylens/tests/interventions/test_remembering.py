@@ -5,7 +5,7 @@ from energylens.interventions import LogitDiff, ablate_heads, attribution_patch,
 from energylens.interventions.ablation import Zero
 from energylens.interventions.runners import remembering
 from energylens.interventions.runners.remembering import Remembering, runner_for
-from energylens.tests.interventions.bridges import ALL, bridge, padded_pair, prompts
+from energylens.tests.interventions.helpers import ALL, bridge, padded_pair, prompts
 
 CLEAN, CORRUPTED = prompts()
 FIRST = torch.arange(5)

@@ -12,7 +12,7 @@ from energylens.models.corpus import PythonText
 from energylens.models.samples import sampled
 from energylens.sae.variants import ReLU, TopK
 from energylens.store import Store, key_of
-from energylens.tests.text_networks import lab, make_network, network, one_thread
+from energylens.tests.helpers.text_networks import lab, make_network, network, one_thread
 
 __all__ = ["lab", "make_network", "network", "one_thread"]
 

@@ -1,6 +1,6 @@
 """Fixtures: small real networks on text."""
 
-from energylens.tests.text_networks import (
+from energylens.tests.helpers.text_networks import (
     as_artifact,
     make_network,
     network,

@@ -8,7 +8,7 @@ import torch
 
 from energylens.lab import Grid
 from energylens.metrics import fourier
-from energylens.tests.claims import CLAIMS, measured, shipped
+from energylens.tests.helpers.claims import CLAIMS, measured, shipped
 
 P = 43
 """With 21 frequencies, so that each can hold less than 5 % of the power."""

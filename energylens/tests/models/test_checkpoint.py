@@ -12,7 +12,7 @@ from energylens.models.checkpoint import LoadCheckpoint, export_checkpoint, matc
 from energylens.models.network import Network
 from energylens.store.key import key_of
 from energylens.store.recipe import no_progress
-from energylens.tests.models.tiny import LEAKY, network
+from energylens.tests.models.helpers import LEAKY, network
 
 NAMES = {"q": "Q", "k": "K", "v": "V", "o": "O"}
 

@@ -9,7 +9,7 @@ from energylens.models.tasks import Induction
 from energylens.models.train import train
 from energylens.models.transformer import Transformer
 from energylens.store.recipe import no_progress
-from energylens.tests.models.tiny import HONEST, LEAKY, network, recipe
+from energylens.tests.models.helpers import HONEST, LEAKY, network, recipe
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from energylens.models.checkpoint import export_checkpoint, match_checkpoints
 from energylens.models.network import Network
 from energylens.models.recipe import Optimiser, fastest_autocast
 from energylens.store import Store, key_of
-from energylens.tests.models.tiny import LEAKY, recipe
+from energylens.tests.models.helpers import LEAKY, recipe
 
 
 def test_the_store_gives_back_the_network_that_was_trained(tmp_path):

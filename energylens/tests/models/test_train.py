@@ -12,7 +12,7 @@ from energylens.models.recipe import Optimiser
 from energylens.models.train import train
 from energylens.models.transformer import Transformer
 from energylens.store.recipe import no_progress
-from energylens.tests.models.tiny import HONEST, LEAKY, recipe
+from energylens.tests.models.helpers import HONEST, LEAKY, recipe
 
 
 def _same(first, second):

@@ -10,7 +10,7 @@ from energylens.models import transformer
 from energylens.models.network import boot
 from energylens.models.recipe import ModelConfig
 from energylens.models.transformer import Transformer, attend
-from energylens.tests.models.tiny import HONEST, LEAKY, recipe
+from energylens.tests.models.helpers import HONEST, LEAKY, recipe
 
 ARCHITECTURES = [(HONEST, 1, None), (HONEST, 2, "LN"), (LEAKY, 2, "LN"), (LEAKY, 3, None)]
 

@@ -10,7 +10,7 @@ import statsmodels.stats.multitest  # noqa: F401
 
 from energylens.harness.compare.amendments import AMENDMENTS, read_amendments
 from energylens.harness.compare.history import HISTORY, read_history
-from energylens.tests.report.example import whole_report
+from energylens.tests.report.helpers.example import whole_report
 
 pytest_plugins = "pytester"
 

@@ -6,7 +6,7 @@ import pytest
 
 from energylens.report import write_badges
 from energylens.tests.plugin.test_plugin import results, words
-from energylens.tests.report.example import whole_report
+from energylens.tests.report.helpers.example import whole_report
 
 pytest_plugins = "pytester"
 

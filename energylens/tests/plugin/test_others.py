@@ -19,7 +19,7 @@ import pytest
 from scipy.stats import mstats
 
 import energylens
-from energylens.tests.plugin.projects import WORDS, environment, read_results, record_as, words, write_project
+from energylens.tests.plugin.helpers import WORDS, environment, read_results, record_as, words, write_project
 
 pytest_plugins = "pytester"
 

@@ -10,8 +10,8 @@ import pandas  # noqa: F401
 import pytest
 import statsmodels.stats.multitest  # noqa: F401
 
-from energylens.tests.plugin.projects import record_as
-from energylens.tests.report.example import whole_report
+from energylens.tests.plugin.helpers import record_as
+from energylens.tests.report.helpers.example import whole_report
 
 pytest_plugins = "pytester"
 

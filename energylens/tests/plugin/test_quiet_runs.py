@@ -9,7 +9,7 @@ import pytest
 
 from energylens.harness.compare.history import HISTORY, read_history
 from energylens.harness.timings import TIMINGS
-from energylens.tests.plugin.projects import environment, write_project
+from energylens.tests.plugin.helpers import environment, write_project
 
 TIMED = """
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from energylens.harness.compare.ledger import read_ledger
-from energylens.tests.plugin.projects import environment
+from energylens.tests.plugin.helpers import environment
 
 CONFTEST = """
 import os

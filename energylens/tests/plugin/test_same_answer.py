@@ -10,7 +10,7 @@ import pytest
 
 from energylens.errors import EnergylensError
 from energylens.store import Store
-from energylens.tests.plugin.projects import read_results, write_project
+from energylens.tests.plugin.helpers import read_results, write_project
 from energylens.trust.same_answer import (
     Layout,
     compare_layouts,

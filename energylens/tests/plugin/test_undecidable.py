@@ -12,7 +12,7 @@ import statsmodels.stats.multitest  # noqa: F401
 import energylens
 from energylens.harness.declare.catalogue import load_claims
 from energylens.harness.declare.decidable import undecidable
-from energylens.tests.report.example import whole_report
+from energylens.tests.report.helpers.example import whole_report
 
 pytest_plugins = "pytester"
 

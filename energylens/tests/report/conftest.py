@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from energylens.report import write_report
-from energylens.tests.report.example import example_results, whole_report
-from energylens.tests.report.large import large_results
+from energylens.tests.report.helpers.example import example_results, whole_report
+from energylens.tests.report.helpers.large import large_results
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import pytest
 from energylens.errors import InputError
 from energylens.report import badge, badge_svg
 from energylens.report.badge import text_width
-from energylens.tests.report.example import only
+from energylens.tests.report.helpers.example import only
 
 
 def test_all_claims_in_the_shields_schema(results: dict[str, Any]) -> None:

@@ -23,8 +23,8 @@ from energylens.report.figures.claim_figure import series_figure
 from energylens.report.figures.style import encode, styled
 from energylens.report.markdown.document import picture_names
 from energylens.tests.report.content.test_readable import ANY_TEXT
-from energylens.tests.report.example import whole
 from energylens.tests.report.figures.test_claim_figure import entry
+from energylens.tests.report.helpers.example import whole
 
 PARSER = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 

@@ -13,8 +13,8 @@ from energylens.report.content.sections import gates_table
 from energylens.report.content.verdict_rows import lines, verdict_lines
 from energylens.report.figures.forest import claim_figure, forest
 from energylens.report.figures.style import styled
-from energylens.tests.report.example import only, whole_report
-from energylens.tests.report.large import DEFINITIONS, MODELS
+from energylens.tests.report.helpers.example import only, whole_report
+from energylens.tests.report.helpers.large import DEFINITIONS, MODELS
 
 PARSER = MarkdownIt("commonmark", {"html": True}).enable(["table"])
 

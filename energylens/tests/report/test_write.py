@@ -12,7 +12,7 @@ from energylens.errors import InputError
 from energylens.harness.quiet import quiet
 from energylens.report import write, write_report
 from energylens.report.markdown.document import picture_names
-from energylens.tests.report.example import HOSTILE, only, whole, whole_report
+from energylens.tests.report.helpers.example import HOSTILE, only, whole, whole_report
 
 PARSER = MarkdownIt("commonmark", {"html": True}).enable(["table"])
 

@@ -20,7 +20,7 @@ from energylens.run.store import WitnessedStore
 from energylens.run.witness import Witness, describe_artifact
 from energylens.store import Artifact, Store, code, key_of
 from energylens.tests.harness.helpers import declare
-from energylens.tests.plugin.projects import environment
+from energylens.tests.plugin.helpers import environment
 from energylens.tests.store.recipes import Big, Everything, Noise, Total
 
 CLAIM = """

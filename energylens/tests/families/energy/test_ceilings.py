@@ -12,7 +12,7 @@ from energylens.families.energy.sinks import SinkStudy
 from energylens.lab import TEXT_VARIANTS
 from energylens.metrics.reliability import split_halves
 from energylens.sae.dictionary import random_dictionary
-from energylens.tests.claims import measured, shipped
+from energylens.tests.helpers.claims import measured, shipped
 
 GIVEN = ("pygpt-2l", "topk-late", 0)
 LATENTS, DOCUMENTS = 64, 40

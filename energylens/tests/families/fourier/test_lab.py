@@ -5,7 +5,7 @@ from energylens.families.fourier.probes import accuracies
 from energylens.lab import Lab
 from energylens.models.checkpoint import export_checkpoint, match_checkpoints
 from energylens.store import Store
-from energylens.tests.models import tiny
+from energylens.tests.models import helpers as tiny
 
 SEEDS = (0, 1)
 

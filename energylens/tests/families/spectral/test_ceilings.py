@@ -15,7 +15,7 @@ from energylens.families.spectral.importance_reliability import (
     same_head_first,
 )
 from energylens.metrics.reliability import split_halves
-from energylens.tests.claims import measured, shipped
+from energylens.tests.helpers.claims import measured, shipped
 
 GIVEN = ("ioi-toy", "a", 0)
 

@@ -22,7 +22,7 @@ from energylens.models.recipe import ModelConfig, Optimiser, TrainNetwork
 from energylens.models.tasks import Induction
 from energylens.models.train import train
 from energylens.store.recipe import no_progress
-from energylens.tests.models import tiny
+from energylens.tests.models import helpers as tiny
 
 
 def test_the_two_wired_heads_do_all_the_damage(wired, circuit):

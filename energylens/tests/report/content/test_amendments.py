@@ -8,8 +8,8 @@ import pytest
 from energylens.report import write_report
 from energylens.report.content.amendments import LISTED, amendments_tables, amendments_text
 from energylens.report.content.timeline import history_section
-from energylens.tests.report.example import only, whole_report
 from energylens.tests.report.figures.test_history import CLAIM, entry_of, line  # noqa: F401
+from energylens.tests.report.helpers.example import only, whole_report
 from energylens.tests.report.test_hostile import NASTY, PARSER
 
 

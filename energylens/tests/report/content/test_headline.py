@@ -6,7 +6,7 @@ from energylens.report import badge, terminal_table
 from energylens.report.content.entries import Entry, entries
 from energylens.report.content.headline import apart, as_published, counts_of, setup
 from energylens.report.content.sentences import denominators
-from energylens.tests.report.example import only, whole
+from energylens.tests.report.helpers.example import only, whole
 
 
 def entry(word: str, role: str = "claim", qualifiers: tuple[str, ...] = (), **claim: Any) -> Entry:

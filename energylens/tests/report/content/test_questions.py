@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 from energylens.report.content.counted import tally
 from energylens.report.content.entries import entries
 from energylens.report.content.questions import answers
-from energylens.tests.report.example import HOSTILE, whole
+from energylens.tests.report.helpers.example import HOSTILE, whole
 
 PARSER = MarkdownIt("commonmark", {"html": True}).enable(["table"])
 

@@ -10,8 +10,8 @@ from energylens import Figure
 from energylens.harness.json_values import plain
 from energylens.report import write_report
 from energylens.report.content.recorded_tables import recorded_tables
-from energylens.tests.report.example import only, whole_report
 from energylens.tests.report.figures.test_claim_figure import HEATMAP, entry, series
+from energylens.tests.report.helpers.example import only, whole_report
 
 PARSER = MarkdownIt("commonmark", {"html": True}).enable("table")
 TABLE = Figure("table", title="Top *features*")

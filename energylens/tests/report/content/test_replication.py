@@ -8,7 +8,7 @@ from energylens.report import write_report
 from energylens.report.content.replication import REPLICATION_FIGURE, replication_blocks, replication_text
 from energylens.stats import t_interval
 from energylens.tests.harness.compare.test_replication import part, run
-from energylens.tests.report.example import only, whole_report
+from energylens.tests.report.helpers.example import only, whole_report
 
 HERE = run([part(t_interval([2.0, 2.1, 2.2]))])
 NEAR = run([part(t_interval([2.0, 2.1, 2.3]))], cpu="near")

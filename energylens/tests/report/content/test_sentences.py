@@ -10,7 +10,7 @@ from energylens.report.content.sentences import (
     seeds_text,
     why,
 )
-from energylens.tests.report.example import only
+from energylens.tests.report.helpers.example import only
 
 
 @pytest.mark.parametrize(

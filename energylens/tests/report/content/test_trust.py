@@ -4,7 +4,7 @@ import pytest
 
 from energylens.report.content.trust import trust_section
 from energylens.report.write import write_report
-from energylens.tests.report.example import whole_report
+from energylens.tests.report.helpers.example import whole_report
 
 RATE = {"rate": 0.049, "monte_carlo_error": 0.003}
 LOW = {"rate": 0.01, "monte_carlo_error": 0.003}

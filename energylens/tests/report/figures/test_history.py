@@ -10,7 +10,7 @@ from energylens.report.content.entries import entries
 from energylens.report.content.timeline import RUNS_DRAWN, TURNS_LISTED, history_section, tracks_of
 from energylens.report.figures.history import FEW, history_figure
 from energylens.report.figures.style import GREY, INK, styled
-from energylens.tests.report.example import only, whole_report
+from energylens.tests.report.helpers.example import only, whole_report
 
 CLAIM, ROW = "fourier.grokked-circuit", "fourier.grokked-circuit/modadd-1l"
 

@@ -4,7 +4,7 @@ import pytest
 
 from energylens.errors import InputError
 from energylens.run.measured_code.measured import MeasuredCode
-from energylens.tests.run.measured_code.files import FILES
+from energylens.tests.run.measured_code.helpers import FILES
 
 
 def measure(files, function="test_a", path="claims/test_a.py"):
