@@ -13,7 +13,7 @@ from energylens.harness.declare.measurement import Unavailable
 from energylens.harness.one_network import SEVERAL
 from energylens.lab.memory import Memory
 from energylens.lab.sources.table import source_of
-from energylens.models.checkpoint import UntrainedCheckpoint
+from energylens.models.checkpoint import LoadCheckpoint, UntrainedCheckpoint
 from energylens.models.corpus import PythonText
 from energylens.models.tasks import Text
 from energylens.store import Artifact, Recipe, Store, key_of
@@ -87,7 +87,7 @@ class Lab:
         is_untrained = self.network_state == "untrained"
         if model not in self.checkpoints:
             return source_of(model).recipe(model, seed, is_untrained)
-        found: Recipe = self.checkpoints[model][0 if self.is_one_network(model) else seed]
+        found: LoadCheckpoint = self.checkpoints[model][0 if self.is_one_network(model) else seed]
         return UntrainedCheckpoint(found) if is_untrained else found
 
     def is_one_network(self, model: str) -> bool:
