@@ -25,8 +25,8 @@ def needs_everything(lab, model, variant, seed):
 
 
 def seconds_intervening(lab, model, seed, variant):
-    once = (lab.ablation_against_random, lab.steering_against_random, lab.random_shifts)
-    with_control = (lab.ablation_effects, lab.steering_shifts)
+    once = (lab.energy.ablation_against_random, lab.energy.steering_against_random, lab.energy.random_shifts)
+    with_control = (lab.energy.ablation_effects, lab.energy.steering_shifts)
     return sum(measure(model, seed, variant).seconds for measure in (*once, *INTERVENED * with_control))
 
 
