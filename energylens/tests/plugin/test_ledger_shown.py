@@ -184,7 +184,9 @@ def test_a_flip_says_how_to_find_what_changed_it(project, monkeypatch):
     monkeypatch.setenv("LOST", "0.5")
     done = project.runpytest("claims")
     assert done.ret == 1
-    done.stdout.fnmatch_lines(["what may have changed them: energylens diff HEAD reports/results.json"])
+    done.stdout.fnmatch_lines(
+        ["possible causes of changed verdicts: energylens diff HEAD reports/results.json"]
+    )
     assert "energylens diff" not in shown(project, "--ledger=update")[0]
 
 

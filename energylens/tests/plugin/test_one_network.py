@@ -137,7 +137,7 @@ def test_of_one_network_report_and_badges_look_like_no_finding(project):
     assert (small["message"], small["color"]) == ("refuted for one network", "blue")
     text = report(project)
     assert "**One network: 1 holds, 1 refuted" in text
-    assert "One network was checked, mine-copies, and verdicts on it speak of it alone" in text
+    assert "One network was checked, mine-copies; its verdicts are about this network alone" in text
     assert "over training seeds" not in text
     assert "**HOLDS for this network**" in text
     assert "| 5 samples |" in text

@@ -68,7 +68,7 @@ def test_the_report_of_many_verdicts(large: dict[str, Any], tmp_path: Path) -> N
         "forest_spectral.png", "forest_spectral.svg",
     ]  # fmt: skip
     assert "(../figures/forest_spectral.svg)" in text
-    assert "Lines that count variants" in text
+    assert "A line that counts the verdicts of several variants" in text
     section = text.split("### spectral.adds")[1].split("<a id=")[0]
     assert "- **refuted in " in section
     assert "<br>**invalid**" in section
