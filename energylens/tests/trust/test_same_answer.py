@@ -142,5 +142,5 @@ def test_lines_come_every_few_seconds(monkeypatch):
 
 
 def test_a_folder_without_claims_is_refused(tmp_path):
-    with pytest.raises(InputError, match="is no folder"):
+    with pytest.raises(InputError, match="no folder"):
         run_claims(tmp_path / "claims", ())

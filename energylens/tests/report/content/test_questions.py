@@ -81,7 +81,7 @@ def test_the_report_opens_with_questions_and_answers(large: dict[str, Any]) -> N
         in first
     )
     assert (
-        "| pygpt-4l            | **HOLDS**        | 0.789 [0.736, 0.842]     | ≥ 0.7    "
+        "| pygpt-4l            | **HOLDS**        | 0.789 [0.736, 0.842]       | ≥ 0.7    "
         "| 0.15 (within-layer), better by 0.639 [0.586, 0.692] |" in first
     )
     assert "only 3 of 5 seeds are competent" in second

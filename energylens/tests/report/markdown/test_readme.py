@@ -48,7 +48,7 @@ def test_the_table_says_how_many_cells_share_the_verdict(results: dict[str, Any]
     assert "; pwmcc 0." in decoupled[3]
     assert decoupled[-1] == "1 of 2"
     assert above[1] == "modadd-1l (restated)"
-    assert "Rows of 4 of 8 claims." in text
+    assert "The table shows 4 of 8 claims." in text
 
 
 def test_the_headline_and_what_holm_leaves_stand_above_the_table(results: dict[str, Any]) -> None:
