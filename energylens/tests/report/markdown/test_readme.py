@@ -109,7 +109,7 @@ def test_what_a_perfect_effect_would_score_is_a_fact(results: dict[str, Any]) ->
         ("fourier.r2-below-5pct/modadd-1l; part pwmcc", "nearest"),
         ("fourier.r2-below-5pct/modadd-1l; null gausian", "nearest: gaussian"),
         ("fourier.r2-below-5pct/modadd-1l; beside r2", "nearest: raw_r2"),
-        ("fourier.r2-below-5pct/modadd-1l; mean", "'mean', which is none of those"),
+        ("fourier.r2-below-5pct/modadd-1l; mean", "asks for 'mean'; a field of a row"),
         ("stability.above-chance/modadd-1l; published", "nearest: none"),
         ("fourier.r2-below-5pct; REFUTD", "nearest: REFUTED"),
     ],
