@@ -112,7 +112,9 @@ def run_claims(
 ) -> dict[str, Any]:
     """results.json of `pytest claims` in a process of its own, started where the folder of claims is."""
     if not claims.is_dir():
-        raise InputError(f"no folder {claims} in {Path.cwd()}: run the command in the folder that holds {claims.name}")
+        raise InputError(
+            f"no folder {claims} in {Path.cwd()}: run the command in the folder that holds {claims.name}"
+        )
     with TemporaryDirectory() as folder:
         own = ("--ledger=ignore", f"--report-dir={folder}", "-p", "no:cacheprovider", "-q")
         done = subprocess.run(
