@@ -169,7 +169,9 @@ def parse_results(text: bytes, name: str) -> dict[str, Any]:
         raise InputError(f"{name} is not JSON: {error}") from None
     found = results.get("schema") if isinstance(results, dict) else None
     if found != SCHEMA:
-        raise InputError(f"{name} has schema {found!r}, this version reads {SCHEMA}")
+        raise InputError(
+            f"{name} has schema {found!r}, this version reads {SCHEMA}: run `pytest claims/` again"
+        )
     return results
 
 

@@ -93,12 +93,16 @@ class Session:
         matched = [match_checkpoints(argument) for argument in self.options.models]
         own = {name: tuple(recipes) for name, recipes in matched}
         if len(own) < len(matched) or set(own) & set(self.tasks):
-            raise InputError(f"--model needs names of their own, got {list(self.options.models)}")
+            raise InputError(
+                f"every --model needs a NAME of its own, which no other --model and no model of the zoo has, got "
+                f"{list(self.options.models)}"
+            )
         for name, recipes in own.items():
             configs = {recipe.folder: read_config(Path(recipe.folder)) for recipe in recipes}
             if any(config != configs[recipes[0].folder] for config in configs.values()):
                 raise InputError(
-                    f"--model {name}: seeds are alike but for their seed; these differ: {list(configs)}"
+                    f"--model {name}: checkpoints of one NAME are seeds of one model and must have the same model "
+                    f"and task in config.json; these differ: {list(configs)}"
                 )
         return own
 

@@ -23,7 +23,7 @@ SECTIONS = {
 def measure_trust(name: str, progress: Callable[[str], None]) -> dict[str, Any]:
     """Run one section at its full size. Errors: InputError for an unknown name."""
     if name not in SECTIONS:
-        raise InputError(f"{name!r} is none of {', '.join(SECTIONS)}")
+        raise InputError(f"there is no section {name!r}; choose from {', '.join(SECTIONS)}")
     return _run_of(name)(progress)
 
 

@@ -73,7 +73,7 @@ def read_ledger(path: Path) -> dict[str, dict[str, Any]]:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path} is not valid TOML: {error}") from None
+        raise InputError(f"{path} is not valid TOML: {error}; mend it, or restore it from git") from None
     environment = content.get("environment", {})
     made_on = {"machine": machine_of(environment)} if "cpu" in environment else {}
     return {

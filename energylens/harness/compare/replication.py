@@ -133,7 +133,9 @@ def replicate(here: JSON, there: JSON) -> Replication:
     """
     pairs = list(_shared(here, there))
     if not pairs:
-        raise InputError("the two runs share no verdict that both judged on the same declaration")
+        raise InputError(
+            "the two runs share no verdict that both judged on the same declaration; name runs of the same claims"
+        )
     return Replication(
         machine=machine_of(there["provenance"]),
         against=machine_of(here["provenance"]),

@@ -35,7 +35,7 @@ def _committed(name: str) -> dict[str, Any]:
             f"{name!r} is no file, and no revision either: {Path.cwd()} is not in a git repository"
         )
     if _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}").returncode:
-        raise InputError(f"{name!r} is neither a file nor a git revision")
+        raise InputError(f"{name!r} is neither a file nor a git revision; name a results.json or a revision")
     shown = f"{revision}:{path or COMMITTED}"
     done = _git("show", shown)
     if done.returncode:

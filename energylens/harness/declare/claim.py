@@ -245,7 +245,9 @@ def _statistics(
         return dict.fromkeys(regions, given or Mean())
     unknown = sorted(set(given) - set(regions))
     if unknown:
-        raise DeclarationError(f"no region for statistic {unknown}")
+        raise DeclarationError(
+            f"no region for statistic {unknown}; the parts with a region are {sorted(regions)}"
+        )
     return {part: given.get(part, Mean()) for part in regions}
 
 

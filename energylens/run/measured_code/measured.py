@@ -111,7 +111,9 @@ class MeasuredCode:
     def _measure(self, path: str, function: str) -> str:
         file = self._file(path)
         if file is None:
-            raise InputError(f"{path} is missing: what the claim {function} measures can't be told")
+            raise InputError(
+                f"{path} is missing, so the code that measures the claim {function} can't be hashed; restore the file"
+            )
         own = [path, *self._conftests(path)]
         reached = self._reach(_body(file, function), path, own)
         digests = sorted({definition.digest for _, definition in reached})
@@ -254,7 +256,7 @@ def reader(root: Path, package: Path) -> Reader:
             return file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(
-                f"{file} can't be read ({error}): what the claims measure that import it can't be told; mend the file"
+                f"{file} can't be read ({error}), so the code of claims that import it can't be hashed; mend the file"
             ) from None
 
     return read

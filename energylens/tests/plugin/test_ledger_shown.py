@@ -196,7 +196,7 @@ def test_a_report_that_is_rendered_again_keeps_its_history(project, monkeypatch)
     edit(project, "region", "0.6 + seed", "0.1 + seed")
     shown(project, "--ledger=update")
     before = whole_report(project.path / "reports")
-    assert "1 edit of declarations and of measures." in before
+    assert "1 edit of claims' declarations and of the code that measures them." in before
     monkeypatch.chdir(project.path)
     assert main(["report"]) == 0
     assert whole_report(project.path / "reports") == before

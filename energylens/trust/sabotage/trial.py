@@ -126,7 +126,9 @@ def breaking(breaks: Breaks, declared: Mapping[str, Declared]) -> Iterator[None]
                     instead = broken(getattr_static(where, attribute))
                     undone.enter_context(patch.object(where, attribute, instead))
             except (KeyError, ValueError, ImportError, AttributeError) as error:
-                raise InputError(f"there is no {name!r} to be broken: {error}") from error
+                raise InputError(
+                    f"a sabotage breaks {name!r}, which does not exist: {error}; correct its name in `breaks`"
+                ) from error
         yield
 
 
