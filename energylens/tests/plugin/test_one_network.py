@@ -119,7 +119,7 @@ def test_one_network_is_judged_over_samples_of_its_data(project):
             "*  mine-copies  *HOLDS for this network  *5.20 *",
             "*One network: 1 holds, 1 refuted, 1 invalid, 1 not run; 1 broken gate",
             "4 claims on its task; 0 of 1 gate do what they must",
-            "One network was checked, mine-copies, *over 5 disjoint samples *",
+            "One network was checked, mine-copies; *over 5 disjoint samples *",
             "*intervals are over these samples.",
         ]
     )
