@@ -1,7 +1,7 @@
 """Executable claims for mechanistic interpretability.
 
 Declare a finding with `claim`, measure it in the decorated function, run `pytest`: the harness trains or loads
-the networks it speaks about, measures every seed and control, and judges.
+the networks that the claim is about, measures every seed and control, and judges.
 """
 
 from importlib.metadata import version
@@ -43,7 +43,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """`check` is imported on first use: who declares claims needs no run."""
+    """Import `check` on first use: declaring claims needs no run."""
     if name == "check":
         from energylens.notebook import check
 

@@ -1,7 +1,7 @@
-"""Folders of which every file is found by its name: to add one is to add a file, and nothing else.
+"""Folders whose files are found by name: to add a task or method is to add a file, and nothing else.
 
-Files are imported by a computed name, which the hash of code does not follow (`energylens.store.code`): what a recipe
-uses of such a folder has to enter its key by a field of its own.
+Files are imported by a computed name, which the hash of code does not follow (`energylens.store.code`): a class that a
+recipe uses from such a folder has to enter the recipe's key by a field of its own.
 """
 
 from collections.abc import Iterator, Mapping
@@ -38,7 +38,7 @@ class Folder(Mapping[str, type[Any]]):
         return sorted({each.name for each in iter_modules(import_module(self._package).__path__)})
 
     def _defined_in(self, module: str) -> type[Any] | None:
-        """The class that is named as its module is."""
+        """The class in a module whose `name` is that of the module; None without one."""
         defined = vars(import_module(f"{self._package}.{module}"))
         found = {
             each

@@ -1,4 +1,4 @@
-"""Errors a user may meet. Each message names the value that was received and what to do about it."""
+"""Errors that a user may meet. Each message names the value that was received and what to do about it."""
 
 
 class EnergylensError(Exception):
@@ -14,4 +14,4 @@ class StoreError(EnergylensError, OSError):
 
 
 class DeclarationError(EnergylensError):
-    """A claim that is declared in a way that could not be judged. Raised while pytest collects."""
+    """A claim whose declaration could not be judged; raised while pytest collects."""

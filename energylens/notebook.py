@@ -35,7 +35,7 @@ class Checked:
     results: dict[str, Any]
 
     def to_frame(self) -> "pd.DataFrame":
-        """One row for each part of each verdict.
+        """A data frame with one row for each part of each verdict.
 
         Columns: claim, model, variant, word (of the verdict), qualifiers, part, part_word, estimate, low and high (the
         interval that decides), n (seeds), region, reported, recorded (the word in the ledger), reason.
@@ -83,12 +83,12 @@ def check(
 ) -> Checked:
     """Measure and judge claims, as `pytest claims/` does, and return the verdicts. No report and no ledger is written.
 
-    claim: an id ("fourier.logits"), a pattern ("fourier.*", claims of the cpu tier), a function that is decorated with
-    `claim`, or several of these. seeds: take the first so many of the declared seeds. models: "NAME=PATTERN", the
-    user's own checkpoints in place of the zoo. store: folder or URL of the artifacts. claims: folder of claims, whose
-    gates and conftest.py count. What is missing is trained first, with progress on standard error. What a claim's body
-    raises makes the word ERROR; `results["errors"]` has the traceback.
-    Errors: InputError for no such claim, no such folder, and what a claim asks for that only pytest gives.
+    claim: an id ("fourier.logits"), a pattern ("fourier.*", claims of the cpu tier), a function decorated with `claim`,
+    or several of these. seeds: number of declared seeds to measure, the first ones. models: "NAME=PATTERN", the user's
+    own checkpoints in place of the zoo. store: folder or URL of the artifacts. claims: folder of claims, whose gates
+    and conftest.py count. Missing artifacts are trained first, with progress on standard error. An exception in a
+    claim's body gives the word ERROR; `results["errors"]` has the traceback.
+    Errors: InputError for an unknown claim or folder, and for a claim that uses fixtures of pytest.
     """
     from energylens.plugin.project import project_of
 
@@ -112,7 +112,7 @@ def check(
 
 
 def _chosen(asked: Asked | Iterable[Asked], known: dict[str, Declared], folder: Path) -> Iterator[Declared]:
-    """The claims that are asked for, in the order in which they are."""
+    """The claims that were asked for, in that order."""
     for each in [asked] if isinstance(asked, str) or callable(asked) else asked:
         if not isinstance(each, str):
             declared = claim_of(each)
@@ -133,7 +133,7 @@ def _chosen(asked: Asked | Iterable[Asked], known: dict[str, Declared], folder: 
 
 
 def _measure(session: Session, cases: Sequence[Case]) -> None:
-    """Build what the cases need, then measure and judge them, with progress. An error is kept beside the verdicts."""
+    """Build the artifacts that cases need, measure and judge them, with progress. Errors are kept beside verdicts."""
     from rich.console import Console
     from rich.progress import track
 

@@ -1,6 +1,6 @@
 """The pytest plugin: `pytest claims/` measures and judges every declared claim.
 
-Hooks only; what they do is in `energylens.plugin`.
+This module has hooks and fixtures only; their work is done in `energylens.plugin` and `energylens.run`.
 """
 
 import shutil
@@ -94,15 +94,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def _asked_for_full_size(config: pytest.Config) -> bool:
-    """A claim at full size runs for hours: only where -m, -k or a node id says `full` is it collected at all."""
+    """Whether -m, -k or a node id says `full`: claims at full size run for hours, so they are collected only then."""
     return any("full" in text for text in (config.option.markexpr, config.option.keyword, *config.args))
 
 
 def _refuse_xfail(metafunc: pytest.Metafunc, claim: Claim) -> None:
-    """An expected failure would turn any exception, an out-of-memory error too, into a pass."""
+    """Refuse claims marked xfail, which would turn any exception, such as an out-of-memory error, into a pass."""
     if any(mark.name == "xfail" for mark in metafunc.definition.iter_markers()):
         raise DeclarationError(
-            f"claim {claim.id!r} in {claim.where}: a claim can't be marked xfail; use the ledger"
+            f"claim {claim.id!r} in {claim.where}: a claim can't be marked xfail; record its verdict in the ledger"
         )
 
 
@@ -120,7 +120,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """The process that hands work to xdist's workers collects nothing: it checks the declarations first."""
+    """Check the declarations in the process that hands work to xdist's workers, which collects nothing itself."""
     if getattr(session.config.option, "tx", None) and not hasattr(session.config, "workerinput"):
         _check_declarations(session.config)
 
@@ -134,7 +134,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def _check_declarations(config: pytest.Config) -> None:
-    """Claims that were not collected count too, and may be gates: what is wrong with them is said before the run."""
+    """Check all declarations before the run, also of claims that were not collected: they may be gates."""
     try:
         config.stash[SESSION].declare_rest()
         config.stash[SESSION].check_gates()
@@ -150,7 +150,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
-    """Tell of undecidable claims and build, with progress bars, before xdist hands the first case to a worker."""
+    """Warn of undecidable claims and build artifacts, with progress bars, before xdist hands out the first case."""
     config: pytest.Config = node.config
     if not config.stash.get(BUILT, False) and not config.option.collectonly:
         config.stash[BUILT] = True
@@ -162,7 +162,7 @@ def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> None:
-    """Note which code the selected cases will run, and build what they need, with progress bars."""
+    """Record the code that the selected cases will run, and build the artifacts that they need, with progress bars."""
     config = session.config
     claims = config.stash[SESSION]
     wanted = selected(session.items)
@@ -292,7 +292,7 @@ def seed(claim_case: Case) -> int | None:
 
 @pytest.fixture(scope="session")
 def lab(pytestconfig: pytest.Config) -> Iterator[Any]:
-    """What claims measure on; see the hook `pytest_energylens_lab`."""
+    """The object through which claims reach their models; see the hook `pytest_energylens_lab`."""
     claims = pytestconfig.stash[SESSION]
     with claims.one_torch_thread():
         yield claims.lab

@@ -211,7 +211,8 @@ def test_shift(model, variant, seed, lab):
     from energylens.families.energy.energy_study import median
 
     shifts, random = (
-        measure(model, seed, variant).loss.abs() for measure in (lab.energy.steering_shifts, lab.energy.random_shifts)
+        measure(model, seed, variant).loss.abs()
+        for measure in (lab.energy.steering_shifts, lab.energy.random_shifts)
     )
     chance = float(random.quantile(0.95))
     beside = {} if lab.is_swapped else lab.energy.steering_against_random(model, seed, variant).medians()

@@ -1,1 +1,1 @@
-"""What the subcommands of `energylens` do; each imports what it needs when it runs."""
+"""The subcommands of `energylens`; each imports the modules that it uses when it runs."""

@@ -1,4 +1,4 @@
-"""energylens list, build and plan."""
+"""The subcommands list, build and plan."""
 
 import argparse
 import sys
@@ -8,11 +8,11 @@ from pathlib import Path
 from energylens.commands.project import catalogue, needed, session_of
 
 QUIET_SECONDS = 3
-"""What takes longer than this tells how far it has come."""
+"""Seconds after which a search shows its progress."""
 
 
 def list_claims(options: argparse.Namespace) -> int:
-    """Print the claims with what each can decide and its recorded verdict."""
+    """Print every claim with the words that its seeds can reach and its recorded verdict."""
     from tabulate import tabulate
 
     from energylens.harness.compare.ledger import read_ledger
@@ -41,7 +41,16 @@ def list_claims(options: argparse.Namespace) -> int:
                     ", ".join(words),
                 )
             )
-    headers = ["claim", "model", "variant", "region", "seeds", "decides", "tier", "recorded verdict"]
+    headers = [
+        "claim",
+        "model",
+        "variant",
+        "region",
+        "seeds",
+        "HOLDS, REFUTED in reach",
+        "tier",
+        "recorded verdict",
+    ]
     print(tabulate(rows, headers))
     return 0
 
@@ -66,7 +75,7 @@ def _list_amended(options: argparse.Namespace) -> int:
 
 
 def build(options: argparse.Namespace) -> int:
-    """Make what the claims need and the store lacks."""
+    """Build the artifacts that claims need and the store lacks."""
     from energylens.run.needs import build_missing
 
     with session_of(options) as session:

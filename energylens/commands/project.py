@@ -1,4 +1,4 @@
-"""Claims, store and run of a project, as the options of a command name them."""
+"""Claims, store and session of a project, found by the options of a command."""
 
 import argparse
 from collections.abc import Iterable, Iterator
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
 
 
 def catalogue(folder: Path) -> list[Any]:
-    """The claims declared below a folder. Errors: InputError for no folder."""
+    """The claims declared below a folder. Errors: InputError if there is no such folder."""
     from energylens.errors import InputError
     from energylens.harness.declare.catalogue import load_claims
 
     if not folder.is_dir():
-        raise InputError(f"no folder {folder}; name the folder of claims with --claims")
+        raise InputError(f"{folder} is no folder; name the folder that holds the claims with --claims")
     return list(load_claims(folder).values())
 
 
 def open_store(options: argparse.Namespace) -> Any:
-    """The store of --store."""
+    """The store that --store names."""
     from energylens.store import Store
 
     return Store(options.store)
@@ -30,7 +30,7 @@ def open_store(options: argparse.Namespace) -> Any:
 
 @contextmanager
 def session_of(options: argparse.Namespace) -> Iterator["Session"]:
-    """A run of the claims in --claims on the store of --store, for the time of a command."""
+    """A session with the claims of --claims and the store of --store, open while a command runs."""
     from dataclasses import replace
     from tempfile import TemporaryDirectory
 

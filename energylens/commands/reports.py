@@ -1,4 +1,4 @@
-"""energylens report, diff, replicate, badge and trust."""
+"""The subcommands report, diff, replicate, badge and trust."""
 
 import argparse
 import json
@@ -34,19 +34,20 @@ def _readme(path: Path) -> int:
     from energylens.report.markdown.readme import rewritten, sources
 
     if not path.is_file():
-        raise InputError(f"{path} is no file; name a Markdown file with regions to render")
+        raise InputError(f"--readme {path} is no file; name a Markdown file with regions to render")
     text = path.read_text(encoding="utf-8")
     if not (named := sources(text)):
         raise InputError(
-            f"{path} has no region to render: energylens.report.markdown.readme tells how one begins and ends"
+            f"{path} has no region to render: a region begins with a line `<!-- told: reports/results.json`, as "
+            f"the docstring of energylens.report.markdown.readme shows"
         )
     path.write_text(rewritten(text, lambda source: read_results(path.parent / source)), encoding="utf-8")
-    print(f"{path} tells what {', '.join(named)} hold{'s' if len(named) == 1 else ''}")
+    print(f"{path} is rendered from {', '.join(named)}")
     return 0
 
 
 def diff_runs(options: argparse.Namespace) -> int:
-    """Print what changed between two runs."""
+    """Print the verdicts that changed between two runs."""
     from energylens.harness.compare.diff import diff
     from energylens.harness.compare.revision import results_of
     from energylens.report.terminal.changes import changes_text
@@ -68,7 +69,7 @@ def replicate_run(options: argparse.Namespace) -> int:
     from energylens.report.figures.style import encode, styled
 
     if options.figure and options.figure.suffix not in (".png", ".svg"):
-        raise InputError(f"a figure is .png or .svg, received {str(options.figure)!r}")
+        raise InputError(f"--figure must end in .png or .svg, received {str(options.figure)!r}")
     names = [options.a, *options.others]
     here, *there = map(results_of, names)
     found = [replicate(here, each) for each in there]
@@ -103,7 +104,7 @@ def measure_sections(options: argparse.Namespace) -> int:
     from energylens.trust.record import SECTIONS, measure_trust, record_trust
 
     if unknown := [name for name in options.sections if name not in SECTIONS]:
-        raise InputError(f"no section {unknown[0]!r}; choose of {', '.join(SECTIONS)}")
+        raise InputError(f"there is no section {unknown[0]!r}; choose from {', '.join(SECTIONS)}")
 
     def told(text: str) -> None:
         print(f"  {text}", flush=True)

@@ -1,4 +1,4 @@
-"""energylens store ls, verify and gc."""
+"""The subcommands store ls, verify and gc."""
 
 import argparse
 
@@ -18,7 +18,7 @@ def list_artifacts(options: argparse.Namespace) -> int:
 
 
 def verify(options: argparse.Namespace) -> int:
-    """Check every artifact; 1 if one is damaged."""
+    """Check every artifact and return 1 if one is damaged."""
     checked = open_store(options).verify()
     damaged = [each for each in checked if each.problem]
     for each in damaged:
@@ -28,7 +28,7 @@ def verify(options: argparse.Namespace) -> int:
 
 
 def collect_garbage(options: argparse.Namespace) -> int:
-    """Delete what no claim needs."""
+    """Delete artifacts that no claim needs."""
     from energylens.store import key_of
 
     with session_of(options) as session:

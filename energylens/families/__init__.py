@@ -1,4 +1,4 @@
-"""One package for each family of claims: its science, its part of the lab, its estimators as published.
+"""Families of claims, one package each: the family's science, its part of the lab, its estimators as published.
 
 A new family is one package here; `lab.<name>` is the class that `<name>/lab.py` calls PART.
 """
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the lab: what one family asks, of networks and SAEs that the core hands out.
+    """A family's part of the lab: what its claims ask of the networks and SAEs that the core of the lab gives.
 
-    It is made whenever it is asked for: what it computes is kept by `lab.remember`.
+    A part is made anew on each access; values that it computes are kept by `lab.remember`.
     """
 
     lab: Lab
 
 
 def names() -> list[str]:
-    """The families that there are: the packages of this folder, in order of their names."""
+    """The names of all families, the packages of this folder, in alphabetical order."""
     return sorted(found.name for found in iter_modules(__path__) if found.ispkg)
 
 
 @cache
 def lab_part(family: str) -> type[Part] | None:
-    """The part of the lab of one family; None for no such family, or one that asks for nothing of its own."""
+    """The part of the lab of one family; None for an unknown family, or a family without a part."""
     module = f"{__name__}.{family}.lab"
     if family not in names() or find_spec(module) is None:
         return None

@@ -1,4 +1,4 @@
-"""Claims, regions, controls, judging, the ledger and results. Knows no neural networks."""
+"""The harness: claims, regions, controls, judging, the ledger and results. It knows no neural networks."""
 
 from energylens.harness.declare.claim import Claim, claim, claim_of, gate
 from energylens.harness.declare.control import Ceiling, Gate, Null

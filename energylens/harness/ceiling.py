@@ -1,4 +1,4 @@
-"""Out of reach: what a perfect effect scores with this instrument, against the claim's region."""
+"""Judging of ceilings: whether a perfect effect, measured with this instrument, would reach the claim's region."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,8 +16,8 @@ def judge_ceiling(
 ) -> CeilingResult:
     """Judge a ceiling by the claim's own rule, in the parts that it measures and on the seeds of the claim's part.
 
-    A ceiling is refuted where its whole interval lies outside: what is perfect does not reach the region. Constants are
-    taken as exact. measured, judged: the claim's own. Raises InputError for a ceiling that measures no part.
+    A ceiling is refuted where its whole interval lies outside: a perfect effect does not reach the region. Constants
+    are taken as exact. measured, judged: the claim's own. Raises InputError for a ceiling that measures no part.
     """
     parts = [part for part in claim.parts if _has(part, by_seed, measured)]
     if not parts:
@@ -35,7 +35,7 @@ def judge_ceiling(
 
 
 def out_of_reach(ceilings: Sequence[CeilingResult]) -> str:
-    """Why no effect could reach its region, or the empty string."""
+    """The reason why no effect could reach the claim's region, or the empty string."""
     return "; ".join(
         f"out of reach: even {ceiling.name} scores {part.estimate:.3g} [{part.low:.3g}, {part.high:.3g}]"
         f"{f' in {part.part}' if part.part != SINGLE else ''}, region {part.region}"

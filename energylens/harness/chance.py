@@ -1,7 +1,7 @@
-"""Better than chance? The paired difference between a claim and its null, seed by seed, in the region's direction.
+"""Comparison of a claim with its nulls: their paired difference, seed by seed, in the direction of the region.
 
-A claim and its null may both reach the region, or the claim reach it by a hair that its null misses: neither says
-whether there is anything to find. That the difference lies above 0 does.
+Whether a claim and its null reach the region does not tell whether there is anything to find: both may reach it, or the
+null may miss it by a hair. A difference above 0 tells it.
 """
 
 import math
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from energylens.stats import Interval
 
 Gain: TypeAlias = "Callable[[np.ndarray, np.ndarray], np.ndarray]"
-"""(claim, null) -> how much better the claim is."""
+"""Function (claim, null) -> how much better the claim is."""
 
 
 def judge_null(claim: Claim, null: Null, by_seed: Measured, judged: Mapping[str, Judged]) -> NullResult:
-    """Judge a null by the claim's own rule, each part on the seeds of the claim's part, and compare them.
+    """Judge a null by the claim's own rule, each part on the seeds of the claim's part, and compare claim and null.
 
     judged: the claim's parts. A null that does not qualify is no chance level and is not compared.
     """
@@ -53,8 +53,8 @@ def not_compared(nulls: Sequence[NullResult]) -> bool:
 def compare(region: Region, ours: Judged, theirs: Judged, exact: bool = False) -> ChanceResult:
     """How much better than its null a part of a claim is, on the scale of its statistic.
 
-    The difference of each seed (of each pair of seeds, for `Pairs`) goes into the interval that the statistic takes:
-    Student's t, or the jackknife. A hit rate and an exact null: the Clopper-Pearson interval of the rate.
+    The differences of seeds (of pairs of seeds, for `Pairs`) have the interval that the statistic takes: Student's t,
+    or the jackknife. A hit rate minus an exact null has the Clopper-Pearson interval of the rate.
     """
     part, nan = ours.result.part, math.nan
     if ours.summary is None or theirs.summary is None:
@@ -85,7 +85,7 @@ def compare(region: Region, ours: Judged, theirs: Judged, exact: bool = False) -
 
 
 def _sign_test(difference: float, slack: float, n: int) -> tuple[bool | None, str]:
-    """None where so few seeds can decide nothing."""
+    """Whether the same difference on all seeds is above 0, and the reason; None where so few seeds can't decide."""
     from energylens.stats import sign_p
 
     if difference <= slack:
@@ -97,7 +97,7 @@ def _sign_test(difference: float, slack: float, n: int) -> tuple[bool | None, st
 
 
 def _taken(judged: Judged, seeds: Sequence[int]) -> "np.ndarray":
-    """Values of these seeds, or of their pairs."""
+    """Values of a part on these seeds, or on their pairs."""
     import numpy as np
 
     values = np.asarray(judged.summary.on_scale, dtype=float)  # type: ignore[union-attr]
@@ -106,14 +106,14 @@ def _taken(judged: Judged, seeds: Sequence[int]) -> "np.ndarray":
 
 
 def _alike(x: "np.ndarray", y: "np.ndarray") -> tuple["np.ndarray", "np.ndarray"]:
-    """Both as they are, or, where one is given by pairs and the other by seed, both by pairs."""
+    """Both arrays by pairs where one is given by pairs and the other by seed; otherwise both as they are."""
     if x.ndim == y.ndim:
         return x, y
     return tuple(each if each.ndim == 2 else (each[:, None] + each) / 2 for each in (x, y))  # type: ignore[return-value]
 
 
 def _gain_for(region: Region, interval: "Interval") -> Gain:
-    """x - y where more is better, y - x where less is; with two ends, how much farther outside y lies than x."""
+    """The gain of x over y: x - y where more is better, y - x where less is; of two ends, how much farther out y is."""
     import numpy as np
 
     from energylens.stats.scale import scaled
@@ -137,7 +137,7 @@ def _interval_of(differences: "np.ndarray") -> "Interval":
 
 
 def _rate_gain(hits: "np.ndarray", expected: float, region: Region, gain: Gain) -> tuple[float, float, float]:
-    """Gain of the rate over an exact one: of its estimate, and the least and largest over its Clopper-Pearson interval.
+    """Gain of a rate over an exact rate: at its estimate, and least and largest over its Clopper-Pearson interval.
 
     Distance from a region is convex in the rate: the least gain lies at an end, the largest there or inside the region.
     """

@@ -1,4 +1,4 @@
-"""How the findings stand: as they were published, on other models, restated. Each is counted apart."""
+"""Counts of findings by standing, separately as published, on other models, and restated."""
 
 import math
 from collections import Counter
@@ -13,7 +13,7 @@ JSON = Mapping[str, Any]
 
 
 class Standing(StrEnum):
-    """What a finding counts as, the worst first."""
+    """Standings of a finding, the worst first."""
 
     ERROR = "error"
     REFUTED = "refuted"
@@ -33,7 +33,7 @@ _OF_WORD = {
 
 @dataclass(frozen=True)
 class Standings:
-    """One word per finding. published, restated, larger: by claim. elsewhere: by (claim, model).
+    """The standing of every finding. published, restated, larger: by claim. elsewhere: by (claim, model).
 
     undefined: models on which the measure of a claim is undefined, by claim.
     """
@@ -46,11 +46,11 @@ class Standings:
 
 
 def standings(claims: Iterable[JSON], verdicts: Iterable[JSON]) -> Standings:
-    """Every finding once: gates and a user's own checkpoints are not counted, claims at another size are no findings.
+    """Standing of every finding, without gates and a user's own checkpoints; claims at another size are no findings.
 
     An as-stated claim stands as the worst of its rows on the models it was published on, and on every other model as
     the worst of the rows there; a restated one, and one at another size, as the worst of all its rows. Rows on which
-    the measure is undefined, where another claim says so (`undefined_is`), speak only if there is no other.
+    the measure is undefined, where another claim says so (`undefined_is`), count only if there are no other rows.
     """
     found = Standings()
     rows = [verdict for verdict in verdicts if not verdict.get("own_checkpoint")]
@@ -75,7 +75,7 @@ def standings(claims: Iterable[JSON], verdicts: Iterable[JSON]) -> Standings:
 
 
 def headline(claims: Sequence[JSON], verdicts: Sequence[JSON]) -> dict[str, Any]:
-    """The counts of `standings`, as they go into results.json, and what Holm's procedure leaves of all verdicts."""
+    """The counts of `standings` for results.json, and the number of verdicts that survive Holm's correction."""
     found = standings(claims, verdicts)
     see = {claim["id"]: claim.get("undefined_is", "") for claim in claims}
     holm = [verdict["holm"] for verdict in verdicts if verdict.get("holm") and _is_decided(verdict)]
@@ -98,7 +98,7 @@ def is_published(claim: JSON, model: str) -> bool:
 
 
 def standing(claim: JSON, verdict: JSON) -> Standing:
-    """What one verdict counts as. One that holds and is not compared with chance counts as one that holds."""
+    """The standing of one verdict; a verdict that holds and is not compared with chance counts as holding."""
     word = verdict["word"]
     if word == Word.HOLDS and BY_CHANCE_TOO in verdict["qualifiers"]:
         return Standing.BY_CHANCE
@@ -108,7 +108,7 @@ def standing(claim: JSON, verdict: JSON) -> Standing:
 
 
 def _is_undefined(verdict: JSON) -> bool:
-    """Whether every part that is open has no value: too many of its seeds are NaN."""
+    """Whether every open part has no value because too many of its seeds are NaN."""
     parts = [part for part in verdict["parts"] if part["word"] == Word.INCONCLUSIVE]
     return bool(parts) and all(
         math.isnan(float(part["estimate"])) and part.get("undefined", True) for part in parts

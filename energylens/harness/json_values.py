@@ -40,18 +40,18 @@ def plain(value: Any) -> Any:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """`replace_file` by JSON. Lone surrogates become JSON's escapes."""
+    """Write a value as JSON, in one step. Lone surrogates become JSON's escapes."""
     text = json.dumps(plain(value), indent=1, allow_nan=False, ensure_ascii=False)
     replace_file(path, f"{text}\n".encode(errors="backslashreplace"))
 
 
 def write_lines_of_json(path: Path, value: Any) -> None:
-    """`replace_file` by JSON in which every object and list without another inside stands on a line of its own."""
+    """Write a value as JSON, in one step, with a line for every object or list that contains no other."""
     replace_file(path, f"{_lined(plain(value))}\n".encode(errors="backslashreplace"))
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write atomically, folders included: a reader sees the old file or the whole new one."""
+    """Write a file in one step, and its folders: a reader sees the old file or the whole new file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

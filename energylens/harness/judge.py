@@ -1,7 +1,7 @@
-"""The judge: measurements in, verdict out. One rule for every claim, no exceptions by name.
+"""The judge: it turns measurements into a verdict, by one rule for every claim, without exceptions by name.
 
-All parts must hold for the claim to hold; one refuted part refutes it (`energylens.harness.parts`). Nulls qualify what
-holds (`chance`), ceilings and gates make it INVALID.
+All parts must hold for the claim to hold; one refuted part refutes it (`energylens.harness.parts`). Nulls qualify a
+claim that holds (`chance`); ceilings and gates can make a claim INVALID.
 """
 
 import math
@@ -45,9 +45,9 @@ def judge(
 ) -> Verdict:
     """Judge one (claim, model, variant) from its measurements by seed.
 
-    measured: by seed, in the claim's order. nulls, ceilings: the same for each by name. gates: checked gates.
-    partial: fewer seeds were taken than declared; the verdict says so. unit: of one network, seeds are samples of data,
-    or a single one stands for all inputs: its value is exact and decides.
+    measured: measurements by seed, in the claim's order. nulls, ceilings: the same, by name of the control. gates:
+    checked gates. partial: whether fewer seeds were taken than declared; the verdict says so. unit: for a single
+    network, seeds are samples of its data, or one seed stands for all inputs: then its value is exact and decides.
     """
     exact = unit is Unit.ALL_INPUTS
     claim = exactly(claim) if exact else claim
@@ -85,7 +85,7 @@ def judge(
 def _judge_published(
     claim: Claim, measured: Measured, judged: Mapping[str, Judged]
 ) -> tuple[PartResult, ...]:
-    """The same region on the original estimator, for the parts that have one on every seed of the claim's part."""
+    """Judge the original estimator against the same region, for parts that have it on every seed."""
     results = []
     for part, ours in judged.items():
         originals = {seed: measured[seed].as_published or {} for seed in ours.seeds}
@@ -129,7 +129,7 @@ def _qualifiers(word: Word, verdict: Verdict) -> tuple[str, ...]:
 
 
 def _broken_gate(gates: Sequence[GateResult], declared: int, excluded: Sequence[int]) -> str:
-    """Why the gates forbid a verdict, or the empty string. Seeds that are not competent are asked for nothing else."""
+    """Why the gates forbid a verdict, or the empty string. Other gates are not checked on incompetent seeds."""
     kept = declared - len(excluded)
     for gate in gates:
         if gate.unnoticed:
@@ -146,7 +146,7 @@ def _broken_gate(gates: Sequence[GateResult], declared: int, excluded: Sequence[
 def _judge_gate(
     claim: Claim, verdict: Verdict, measured: Measured, broken: Mapping[str, Measured]
 ) -> Verdict:
-    """A gate is a plain predicate on every seed.
+    """Judge a gate: a plain predicate on every seed.
 
     No seed may pass on a model that it must reject, and none with a broken instrument.
     """
@@ -185,7 +185,7 @@ def _judge_broken(claim: Claim, null: Null, measured: Measured) -> NullResult:
 
 
 def _range_of(part: str, region: Region, word: Word, values: Sequence[float], reason: str) -> PartResult:
-    """A gate shows the mean and the range of its seeds."""
+    """Mean and range over seeds, which a gate shows in place of an interval."""
     return PartResult(
         part, word, sum(values) / len(values), min(values), max(values), len(values),
         str(region), region.low, region.high, reason=reason,

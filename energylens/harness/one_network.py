@@ -1,6 +1,6 @@
-"""One network and no other: what a verdict on it is over, and what can't be asked of it.
+"""Claims on a single network: what their intervals are over, and which claims can't be judged on it.
 
-A claim speaks of networks, and one network is no sample of them. What can be said of it is what is true of this
+A claim is about networks, and one network is no sample of networks. A verdict can only tell what is true of this
 network: over samples of its data, or exactly, where all its inputs are measured.
 """
 
@@ -19,7 +19,7 @@ SEVERAL = "asks for several networks; one was given"
 
 @dataclass(frozen=True)
 class Exact(Mean):
-    """The value of the one measurement there is, which has no error: all inputs were measured."""
+    """The value of a single measurement, which has no error because all inputs were measured."""
 
     describes: str = "the value itself"
 
@@ -37,16 +37,16 @@ def exactly(claim: Claim) -> Claim:
 
 
 def unanswerable(claim: Claim) -> str:
-    """Why a claim can't be asked of one network; empty if it can.
+    """Why a claim can't be judged on one network; empty if it can.
 
-    A statistic over pairs of seeds compares networks. A body that does so says so itself, by way of `Lab.seeds`.
+    A statistic over pairs of seeds compares networks, so it can't. A body that compares networks raises by `Lab.seeds`.
     """
     compares = any(isinstance(statistic, Pairs) for statistic in claim.statistics.values())
     return SEVERAL if compares else ""
 
 
 def told(verdict: Verdict) -> Verdict:
-    """The verdict in words that fit one network: a reason names samples where the judge names seeds."""
+    """The verdict with reasons that fit one network: they name samples where the judge names seeds."""
     if verdict.unit is Unit.NETWORK:
         return verdict
     parts = tuple(replace(part, reason=_of_samples(part.reason, verdict.unit)) for part in verdict.parts)

@@ -1,4 +1,4 @@
-"""One part of a claim against its region, by the rule that is the same for all.
+"""The rule that judges one part of a claim against its region, the same for all parts.
 
 A part holds when its whole 90 % interval lies inside its region, is refuted when the whole interval lies outside, and
 is inconclusive otherwise: every boundary is tested one-sided at 5 %. Where all seeds agree there is no interval, and
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from energylens.stats import Interval
 
 NO_SPREAD = 1e-12
-"""Width of an interval, relative to its estimate, that is rounding rather than spread over seeds."""
+"""Largest width of an interval, relative to its estimate, that is rounding rather than spread over seeds."""
 
 MOST_UNDEFINED = 5
-"""One in so many seeds may be NaN."""
+"""One in this many seeds may be NaN."""
 
 ALPHA = 0.05
 """Level of every one-sided test, as of a 90 % interval against an end of its region."""
@@ -74,11 +74,10 @@ def judge_part(
 
 
 def combine(parts: Sequence[PartResult]) -> tuple[Word, str]:
-    """The word of a claim of these parts. All hold: HOLDS. Any refuted: REFUTED. Otherwise INCONCLUSIVE.
+    """The word of a claim of these parts: HOLDS if all hold, REFUTED if any is refuted, otherwise INCONCLUSIVE.
 
-    One of k parts is refuted by chance more often than 5 %, so Holm's correction has the last word: a refuted part
-    refutes the claim only if the smallest p of those that are refuted, times k, is at most 5 %. The second result says
-    so where that fails.
+    One of k parts is refuted by chance more often than 5 %, so a refuted part refutes the claim only after Holm's
+    correction: if the smallest p of refuted parts, times k, is at most 5 %. The second result says so where it is not.
     """
     refuted = [part for part in parts if part.word is Word.REFUTED]
     if refuted:
@@ -92,7 +91,7 @@ def combine(parts: Sequence[PartResult]) -> tuple[Word, str]:
 
 
 def rounding(*values: float) -> float:
-    """Width that is no spread among numbers as large as these."""
+    """Largest width that counts as rounding, and not as spread, for numbers as large as these."""
     return NO_SPREAD * max(1.0, *map(abs, values))
 
 
@@ -115,7 +114,7 @@ def _decide(result: PartResult, region: Region, interval: "Interval", constants:
 
 
 def _sign_test(result: PartResult, region: Region) -> PartResult:
-    """All n seeds equal and strictly on one side of the boundary: 2^-n at most 5 % decides."""
+    """Word of a part whose n seeds are equal and strictly on one side of a boundary: decided if 2^-n is at most 5 %."""
     from energylens.stats import sign_p
 
     x, p_value, slack = result.estimate, sign_p(result.n), rounding(result.estimate) / 2
@@ -132,7 +131,7 @@ def _sign_test(result: PartResult, region: Region) -> PartResult:
 
 
 def _place(result: PartResult, region: Region, interval: "Interval") -> PartResult:
-    """The rule itself: the interval against the region."""
+    """Word of a part: its interval against the region."""
     from energylens.stats import one_sided_p, seeds_to_decide
 
     if region.holds(result.low, result.high):

@@ -1,4 +1,4 @@
-"""Where a run's numbers come from: commit, versions, machine. Enough to say why two runs differ."""
+"""Provenance of a run's numbers: commit, versions, machine; enough to say why two runs differ."""
 
 import os
 import platform
@@ -23,7 +23,7 @@ INSTRUCTION_LIMITS = (
     "NUMBA_CPU_NAME",
     "NUMBA_CPU_FEATURES",
 )
-"""Variables that keep libraries from instructions that the processor has: with them it is another processor."""
+"""Environment variables that forbid libraries some instructions, which makes the processor another one."""
 
 
 def provenance(root: Path, written: Path | None = None) -> dict[str, Any]:
@@ -46,15 +46,15 @@ def provenance(root: Path, written: Path | None = None) -> dict[str, Any]:
 
 
 def environment(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a run's provenance, what can change a number beside our own code: versions, processor, threads."""
+    """Entries of a run's provenance that can change a number, beside our own code: versions, processor, threads."""
     facts = {name: fact for name, fact in provenance.items() if name not in _NO_ENVIRONMENT}
     return facts | provenance["packages"]
 
 
 def machine_of(provenance: Mapping[str, Any]) -> str:
-    """What decides the bits that the same recipe gives, as one line: processor, its limits, torch, numba, threads.
+    """The machine as one line, of all that decides a recipe's bits: processor, its limits, torch, numba, threads.
 
-    A provenance of older runs tells no limits and no threads: there were none, and one thread.
+    The provenance of older runs has no limits and no threads: they had no limits, and one thread.
     """
     limits = provenance.get("instruction_limits") or ""
     packages = provenance.get("packages", provenance)

@@ -1,10 +1,10 @@
-"""What is committed of a run: the same bytes for two equal runs, and few bytes for one with other numbers.
+"""Quiet results, the form that is committed: equal runs have the same bytes, other numbers change few bytes.
 
-Cases stand in the order of declaration, keys in alphabetical order. Times, and numbers of claims that are declared as
-`timed`, are NaN or missing here and stand in `timings.json` (`energylens.harness.timings`). Numbers that decide keep
-all their digits: estimate, interval and standard error of a verdict's parts. Others have as many as a reader is shown:
-DIGITS of a seed's value, CONTROL_DIGITS of controls, SHOWN of what is printed beside it, DRAWN of what is drawn. What a
-verdict rests on, before it was rounded, has the digest `exact`, which tells whether two runs agree to the last bit.
+Cases are in the order of declaration, keys in alphabetical order. Times, and numbers of claims that are declared as
+`timed`, are NaN or missing here; `timings.json` holds them (`energylens.harness.timings`). Numbers that decide keep all
+their digits: estimate, interval and standard error of a verdict's parts. Other numbers have the digits that a reader is
+shown: DIGITS for values of seeds, CONTROL_DIGITS for controls, SHOWN for numbers printed beside the verdict, DRAWN for
+series. `exact` is a digest of all numbers before rounding, which tells whether two runs agree to the last bit.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,25 +18,25 @@ from energylens.harness.verdict import Word, row_key
 JSON = Mapping[str, Any]
 
 DIGITS, CONTROL_DIGITS, SHOWN, DRAWN = 6, 8, 4, 3
-"""Significant digits: of a seed's value, of controls, of what is printed beside it, of what is drawn."""
+"""Significant digits of values of seeds, of controls, of numbers printed beside the verdict, and of series."""
 
 NAN = "NaN"
 
 TIMED = "timed: its numbers are in timings.json"
-"""Reason of what is open and timed."""
+"""Reason of an open part of a claim that measures time."""
 
 TIMES = ("started", "seconds")
-"""What a run tells of its own time."""
+"""Entries of a run about its own time."""
 
 HOST = ("cores",)
-"""What its provenance tells of the machine that decides no number."""
+"""Entries of the provenance about the machine that change no number."""
 
 _JUDGED = ("estimate", "low", "high", "se")
 _UNTOLD = (*_JUDGED, "p_value")
 
 
 def quiet(results: JSON) -> dict[str, Any]:
-    """The results of a run as they are committed. What is quiet already, and an older file, is fine as well."""
+    """The results of a run as they are committed; quiet results and older files are accepted too."""
     found = {name: value for name, value in plain(results).items() if name not in TIMES}
     if "provenance" in found:
         found["provenance"] = {name: fact for name, fact in found["provenance"].items() if name not in HOST}
@@ -56,12 +56,12 @@ def timed_claims(results: JSON) -> set[str]:
 
 
 def parts_of(claim: JSON) -> list[str]:
-    """Names of what a claim judges, in the order of its declaration; older files tell it by their keys."""
+    """Names of a claim's parts, in the order of declaration; of older files from their keys."""
     return list(claim.get("parts") or claim.get("regions", ()))
 
 
 def case_key(case: JSON) -> str:
-    """`claim/model/variant/null/seed`: what tells the measurements of a run apart."""
+    """`claim/model/variant/null/seed`, the key of a measurement in its run."""
     return "/".join(str(case[name]) for name in ("claim", "model", "variant", "null", "seed"))
 
 
@@ -90,9 +90,10 @@ def sorted_keys(value: Any) -> Any:
 
 
 def rounded(value: Any, digits: int) -> Any:
-    """The same JSON with so many significant digits of every float.
+    """The same JSON with floats rounded to so many significant digits.
 
-    One that would then read otherwise with fewer keeps all: the ledger compares DIGITS of them, a page shows SHOWN.
+    A float that would, rounded again to fewer digits, differ from the original rounded to these, keeps all its digits:
+    the ledger compares DIGITS, a page shows SHOWN.
     """
     if isinstance(value, float):
         short = _short(value, digits)
@@ -118,7 +119,7 @@ def _index(known: Sequence[Any], one: Any) -> int:
 
 
 def _exact(results: JSON, timed: set[str]) -> dict[str, str]:
-    """By row, the digest of its verdict's numbers and of all its measurements; of quiet results it is told already."""
+    """By row, the digest of its verdict's numbers and of all its measurements; quiet results hold it already."""
     measured: dict[str, list[Any]] = {}
     for case in sorted(results["cases"], key=case_key):
         kept = {name: value for name, value in case.items() if name != "seconds"}
@@ -162,7 +163,7 @@ def _part(part: JSON) -> dict[str, Any]:
 
 
 def _untimed(verdict: JSON) -> dict[str, Any]:
-    """The verdict without what another run of the same code gives otherwise; its word and its seeds stay."""
+    """The verdict without numbers that differ in every run; its word and its seeds stay."""
     found = dict(verdict)
     for name in ("parts", "as_published"):
         found[name] = [_blank_part(part) for part in found[name]]
@@ -183,7 +184,7 @@ def _untimed(verdict: JSON) -> dict[str, Any]:
 
 
 def _untimed_row(compared: JSON) -> dict[str, Any]:
-    """The comparison with the ledger, which is where the times of the recorded run stand."""
+    """The comparison with the ledger, without times of either run."""
     row = {name: fact for name, fact in compared["recorded"].items() if name != CONTROLS}
     row |= {name: {} for name in ("estimates", "standard_errors") if name in row}
     return {**compared, "message": compared["message"].partition("\n")[0], "recorded": row, "z": {}}
@@ -195,7 +196,7 @@ def _blank_part(part: JSON) -> dict[str, Any]:
 
 
 def _without_reason(judged: dict[str, Any]) -> dict[str, Any]:
-    """What is open tells how many seeds would decide, which is another number in every run."""
+    """A part without its reason where it is open: the number of seeds that would decide differs in every run."""
     return judged | ({"reason": TIMED} if judged["word"] == Word.INCONCLUSIVE else {})
 
 
@@ -216,7 +217,7 @@ def _case(case: JSON, kind: str, is_timed: bool) -> dict[str, Any]:
 
 
 def _sample(series: JSON) -> dict[str, Any]:
-    """Samples in the order of size, NaN last: a distribution has no other."""
+    """Samples sorted by size, NaN last: a distribution has no order of its own."""
     return {name: sorted(rounded(values, DRAWN), key=_size) for name, values in series.items()}
 
 

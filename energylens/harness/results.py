@@ -1,6 +1,6 @@
 """results.json: the one record of a run, and the only input of every report, badge and figure.
 
-What differs between two equal runs is not in it: see `energylens.harness.quiet`.
+Numbers that differ between two equal runs, such as times, are not in it: see `energylens.harness.quiet`.
 """
 
 import json
@@ -59,7 +59,7 @@ _SHOWN = (
 
 
 def assemble(run: RunFolder, **header: Any) -> dict[str, Any]:
-    """Everything a run recorded, in the order of its declarations. header: provenance, times, selection."""
+    """The results of a run: all that it recorded, in the order of declaration. header: provenance, times, selection."""
     verdicts = {_key(verdict): verdict for verdict in run.verdicts()}
     errors = run.notes("error")
     touched = {verdict["claim"] for verdict in verdicts.values()} | {case["claim"] for case in run.cases()}
@@ -90,7 +90,7 @@ def assemble(run: RunFolder, **header: Any) -> dict[str, Any]:
 
 
 def _questions(run: RunFolder) -> list[dict[str, Any]]:
-    """Those of every file, once each: one that is imported elsewhere is still one."""
+    """Questions of every file, each once, also if another file imports it."""
     by_file = sorted(run.notes("questions").items())
     return list({question["asks"]: question for _, questions in by_file for question in questions}.values())
 
@@ -98,7 +98,7 @@ def _questions(run: RunFolder) -> list[dict[str, Any]]:
 def summary(claims: Sequence[Mapping[str, Any]], verdicts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Counts over claims and over verdicts, and the headline.
 
-    In `claims` and `by_claim` a claim speaks of all its models: one refuted model refutes it.
+    In `claims` and `by_claim` a claim is judged over all its models: one refuted model refutes it.
     """
     words = {claim["id"]: claim_word(claim["id"], verdicts) for claim in claims}
     return {
@@ -113,8 +113,8 @@ def summary(claims: Sequence[Mapping[str, Any]], verdicts: Sequence[Mapping[str,
 def claim_word(claim: str, verdicts: Iterable[Mapping[str, Any]]) -> str:
     """The worst word over a claim's declared models and variants; a gate rejecting what it must counts as HOLDS.
 
-    A user's own checkpoints speak only where nothing else does: in a run with --model; and a single network only where
-    no several do.
+    A user's own checkpoints count only in a run without other verdicts (with --model); a single network only where
+    there are no verdicts on several.
     """
     rows = [verdict for verdict in verdicts if verdict["claim"] == claim]
     declared = [verdict for verdict in rows if not verdict.get("own_checkpoint")]
@@ -127,10 +127,10 @@ def claim_word(claim: str, verdicts: Iterable[Mapping[str, Any]]) -> str:
 
 
 def write_results(path: Path, results: Mapping[str, Any]) -> dict[str, Any]:
-    """Write results.json atomically, and what the run took beside it; returns what results.json then holds.
+    """Write results.json, and timings.json beside it; returns the content of results.json.
 
-    A run that gives the results that the file holds already leaves it as it is: its `commit` is that of the first run
-    with these results, unless that one had uncommitted changes and this one has none.
+    A run with the results that the file holds already leaves the file as it is: its `commit` is that of the first run
+    with these results, unless that run had uncommitted changes and this run has none.
     """
     committed = _as_before(quiet(results), path)
     write_lines_of_json(path, committed)
@@ -139,7 +139,7 @@ def write_results(path: Path, results: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _as_before(results: dict[str, Any], path: Path) -> dict[str, Any]:
-    """The results with the commit that the file tells, where they are the same but for it."""
+    """The results with the commit in the file, where only the commit differs."""
     try:
         before = parse_results(path.read_bytes(), str(path))
     except (OSError, InputError):
@@ -169,7 +169,9 @@ def parse_results(text: bytes, name: str) -> dict[str, Any]:
         raise InputError(f"{name} is not JSON: {error}") from None
     found = results.get("schema") if isinstance(results, dict) else None
     if found != SCHEMA:
-        raise InputError(f"{name} has schema {found!r}, this version reads {SCHEMA}")
+        raise InputError(
+            f"{name} has schema {found!r}, this version reads {SCHEMA}: run `pytest claims/` again"
+        )
     return results
 
 
@@ -178,7 +180,7 @@ def _key(row: Mapping[str, Any]) -> str:
 
 
 def _missing(row: Mapping[str, Any], failed: bool) -> dict[str, Any]:
-    """A declared row without verdict: its case raised, or was not selected."""
+    """The entry of a declared row without verdict: its case raised an exception, or was not selected."""
     empty: dict[str, Any] = dict(
         qualifiers=[],
         parts=[],
@@ -199,7 +201,7 @@ def _missing(row: Mapping[str, Any], failed: bool) -> dict[str, Any]:
 
 
 def _add_holm(verdicts: Sequence[dict[str, Any]], gates: Collection[str]) -> None:
-    """Holm's procedure over every declared verdict but the gates', decided or not; undecided ones have p = 1."""
+    """Add Holm's correction over all declared verdicts of findings, decided or not; undecided verdicts have p = 1."""
     tested = [v for v in verdicts if v["claim"] not in gates and not v["own_checkpoint"]]
     if not tested:
         return
@@ -211,7 +213,7 @@ def _add_holm(verdicts: Sequence[dict[str, Any]], gates: Collection[str]) -> Non
 
 
 def _p_value(verdict: Mapping[str, Any]) -> float:
-    """HOLDS: the largest p over parts. REFUTED: the smallest refuting p, times the number of parts."""
+    """The p value of a verdict: of HOLDS the largest over parts, of REFUTED the smallest refuting p times the parts."""
     parts = [part for part in verdict["parts"] if part["word"] == verdict["word"]]
     values = [float(part["p_value"]) for part in parts]
     if verdict["word"] == Word.HOLDS:

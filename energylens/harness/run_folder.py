@@ -42,7 +42,7 @@ class RunFolder:
         return self._own[stem]
 
     def _measured(self, stem: Path, case: Case, measure: Callable[[], Measurement]) -> Measurement:
-        """From the run's file, or taken now and written there, by one process at a time."""
+        """The measurement from the run's file, or taken now and written there, by one process at a time."""
         with FileLock(f"{stem}.lock"):
             if stem.with_suffix(".json").exists():
                 return _load(stem)
@@ -92,12 +92,12 @@ class RunFolder:
         return list(_read(self.path / "verdicts"))
 
     def note(self, kind: str, name: str) -> Any:
-        """What `record_note` kept under this kind and name; None where nothing was."""
+        """The note that `record_note` kept under this kind and name; None without such a note."""
         path = self.path / "notes" / f"{kind}.{_digest(name)}.json"
         return json.loads(path.read_text(encoding="utf-8"))["content"] if path.exists() else None
 
     def notes(self, kind: str) -> dict[str, Any]:
-        """What `record_note` kept under this kind, by name."""
+        """The notes that `record_note` kept under this kind, by name."""
         found = _read(self.path / "notes", f"{kind}.*.json")
         return {note["name"]: note["content"] for note in found}
 

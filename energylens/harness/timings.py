@@ -1,4 +1,4 @@
-"""timings.json: what a run took, beside results.json and not committed, because no two runs agree in it.
+"""timings.json: durations of a run, beside results.json and not committed, because no two runs agree in them.
 
 `of`: sha256 of the results.json that it belongs to. `run`: when the run started, how long it took, how many cores it
 had, and the commit it ran on, which results.json tells only of the first run with its results. `cases`: seconds of
@@ -26,7 +26,7 @@ _OF_CASE = ("value", "as_published", "beside", "series")
 
 
 def timings_of(results: JSON) -> dict[str, Any]:
-    """What the results of a run tell of its times; nothing of results that are quiet already."""
+    """The times in the results of a run; empty for quiet results."""
     if not any(name in results for name in TIMES):
         return {}
     provenance, timed = results.get("provenance", {}), timed_claims(results)
@@ -45,7 +45,7 @@ def timings_of(results: JSON) -> dict[str, Any]:
 
 
 def write_timings(beside: Path, timings: JSON) -> None:
-    """Write them beside the results.json that they belong to."""
+    """Write timings beside the results.json that they belong to."""
     if timings:
         write_json(beside.with_name(TIMINGS), sorted_keys({"of": _digest(beside), **timings}))
 

@@ -1,4 +1,4 @@
-"""What the harness measured about itself, as a report reads it: trust.json, and the runs on other machines."""
+"""Measurements of the harness itself, as a report reads them: trust.json, and runs on other machines."""
 
 import json
 from pathlib import Path
@@ -8,11 +8,11 @@ from energylens.errors import InputError
 from energylens.harness.compare.replications import REPLICATIONS, read_replications
 
 TRUST_FILE = "trust.json"
-"""Beside results.json, in the folder of reports."""
+"""File name, beside results.json in the folder of reports."""
 
 
 def read_sections(folder: Path) -> dict[str, Any]:
-    """All that a folder of reports knows about trust: what was measured, and runs on other machines."""
+    """All sections on trust in a folder of reports: those of trust.json, and runs on other machines."""
     lines = read_replications(folder / REPLICATIONS)
     sections = read_trust(folder / TRUST_FILE)
     if lines:
@@ -28,7 +28,7 @@ def read_sections(folder: Path) -> dict[str, Any]:
 
 
 def read_trust(path: Path) -> dict[str, Any]:
-    """Sections by name; none where there is no such file yet. Errors: InputError for what is no trust file."""
+    """Sections by name; none where there is no such file yet. Errors: InputError for any other file."""
     if not path.exists():
         return {}
     try:

@@ -1,4 +1,4 @@
-"""Verdicts and what they rest on. Plain data: everything here goes into results.json as it is."""
+"""Verdicts and all that they rest on, as plain data that goes into results.json as it is."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -8,11 +8,11 @@ NOT_COMPARED = "not compared with chance"
 AS_IT_MUST = "as it must"
 
 ERROR = "ERROR"
-"""What a verdict case that raised has in the place of a word. Not a verdict."""
+"""Entry of a verdict case that raised an exception, in place of a word; it is no verdict."""
 
 
 class Word(StrEnum):
-    """What a verdict says. An exception is never one of these."""
+    """Words of a verdict. An exception is none of these."""
 
     HOLDS = "HOLDS"
     REFUTED = "REFUTED"
@@ -22,9 +22,9 @@ class Word(StrEnum):
 
 
 class Unit(StrEnum):
-    """What the measurements of a verdict are a sample of: what its interval is over.
+    """Unit of a verdict's measurements, over which its interval is taken.
 
-    SAMPLE and ALL_INPUTS are of one network, of which alone the verdict speaks; ALL_INPUTS leave nothing to chance.
+    With SAMPLE and ALL_INPUTS the verdict is about one network alone; the value over ALL_INPUTS is exact.
     """
 
     NETWORK = "network"
@@ -69,7 +69,7 @@ class ChanceResult:
 
     estimate, low, high: the difference on `scale` and its 90 % interval; NaN where the statistic has no differences.
     better: whether the whole interval lies above 0; None where the claim or the null is undefined, or on too few seeds.
-    reason: what else decided, and why.
+    reason: how `better` was decided where the interval did not decide it, or why it is None.
     """
 
     part: str
@@ -96,7 +96,7 @@ class NullResult:
 
 @dataclass(frozen=True)
 class CeilingResult:
-    """What a perfect effect scores, in the parts that the ceiling measures; `out_of_reach` names those it fails."""
+    """The score of a perfect effect in the parts that a ceiling measures; `out_of_reach` names parts it can't reach."""
 
     name: str
     why: str
@@ -108,7 +108,7 @@ class CeilingResult:
 class GateResult:
     """One gate of a claim: the value of every seed and whether it passed.
 
-    unnoticed: broken instruments, by name, that the gate lets pass; then it says nothing about any seed.
+    unnoticed: broken instruments, by name, that the gate lets pass; if there are any, its results mean nothing.
     """
 
     claim: str

@@ -52,7 +52,7 @@ Ablation = Zero | Mean | Resample
 
 @dataclass(frozen=True, eq=False)
 class Ablated:
-    """Metric values with heads ablated, NaN where nothing was measured, and of the network as it is (`base`)."""
+    """Metric values with heads ablated, NaN where nothing was measured, and of the unedited network (`base`)."""
 
     ablated: Float[Tensor, "*table prompt"]
     base: Float[Tensor, " prompt"]

@@ -1,4 +1,4 @@
-"""Hooks that cannot fail silently.
+"""Hooks that can't fail silently: a hook without effect is an error.
 
 In transformer_lens some hook points never fire in a given model, and writes to others are thrown away (native
 models read nothing back from `hook_attn_scores`). A patch through such a point measures nothing and looks like

@@ -1,4 +1,4 @@
-"""What a patched run is judged by: one number per prompt, from the logits at the positions that a metric names.
+"""Metrics of patched runs: one number per prompt, from the logits at the positions that a metric names.
 
 A metric says first which positions it reads, so that nothing else is computed; it then turns logits
 [run, prompt, read, d_vocab] of many runs at once into values [run, prompt]. All are differentiable, in float32

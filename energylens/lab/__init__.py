@@ -1,6 +1,6 @@
-"""The lab: what claims measure on. Networks, SAEs and activations, found in the store or built.
+"""The lab, which gives claims networks, SAEs and activations, found in the store or built.
 
-A null control runs a claim's own body in a *swapped* lab, which hands out something else under the same name:
+A null control runs a claim's own body in a *swapped* lab, which gives something else under the same name:
 the network at initialisation, or another dictionary in place of the trained SAE's decoder.
 """
 

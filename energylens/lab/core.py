@@ -1,4 +1,4 @@
-"""The core of the lab: networks by name, what stands in for them in a control, and what was computed from them."""
+"""The core of the lab: networks by name, their replacements in controls, and values computed from them."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ DictionaryState = Literal["trained", "initial", "frozen", "isotropic", "covarian
 
 @dataclass(frozen=True)
 class Lab:
-    """Hands out networks by name. `swapped` gives the same lab with other inputs.
+    """The lab: gives networks by name. `swapped` gives the same lab with other inputs.
 
-    What families ask beside is reached by their name: `lab.energy`, `lab.spectral` (`energylens.families`); what they
-    share is `lab.sae` and `lab.text`.
+    Each family's part is reached by the family's name: `lab.energy`, `lab.spectral` (`energylens.families`); parts that
+    families share are `lab.sae` and `lab.text`.
 
-    checkpoints: a user's own networks by name; index i is seed i, but for a single one, whose seeds are samples of data
-    (`energylens.models.samples`). on_artifact: called with the recipe of every artifact that is used, also where what
-    was computed from it is remembered; for provenance.
+    checkpoints: a user's own networks by name; index i is seed i, except for a single network, whose seeds are samples
+    of data (`energylens.models.samples`). on_artifact: called with the recipe of every artifact that is used, also
+    when a remembered value was computed from it; for provenance.
     """
 
     store: Store
@@ -55,14 +55,14 @@ class Lab:
 
     @property
     def sae(self) -> SAEPart:
-        """SAEs of networks whose inputs are few enough to be listed, and what stands in for their decoders."""
+        """SAEs of networks whose inputs are few enough to be listed, and replacements of their decoders in controls."""
         from energylens.lab.saes import SAEPart
 
         return SAEPart(self)
 
     @property
     def text(self) -> TextPart:
-        """Held-out text as lenses read it, and SAEs on text."""
+        """Held-out text as read by lenses, and SAEs on text."""
         from energylens.lab.text import TextPart
 
         return TextPart(self)
@@ -79,7 +79,7 @@ class Lab:
 
     @property
     def is_swapped(self) -> bool:
-        """Whether a null control is being measured; what a claim prints beside its verdict need not be."""
+        """Whether a null control is being measured, for which a claim need not compute numbers beside the verdict."""
         return (self.network_state, self.dictionary) != ("trained", "trained")
 
     def recipe(self, model: str, seed: int = 0) -> Recipe:
@@ -91,13 +91,13 @@ class Lab:
         return UntrainedCheckpoint(found) if is_untrained else found
 
     def is_one_network(self, model: str) -> bool:
-        """Whether a user gave one network of this name only: its seeds are samples of data."""
+        """Whether a user gave a single network of this name, whose seeds are samples of data."""
         return len(self.checkpoints.get(model, ())) == 1
 
     def seeds(self, model: str, declared: Iterable[int]) -> list[int]:
-        """The networks that there are of a model: the declared seeds, or one for each of a user's checkpoints.
+        """The seeds of a model's networks: the declared seeds, or one for each of a user's checkpoints.
 
-        Raises Unavailable where there is one only: there is nothing to compare it with.
+        Raises Unavailable for a single network, which can't be compared with another.
         """
         if self.is_one_network(model):
             raise Unavailable(SEVERAL)
@@ -120,7 +120,7 @@ class Lab:
         return self.remember(key, lambda: replace(whole, task=sampled(whole.task, seed)))
 
     def whole_network(self, model: str, seed: int = 0) -> Network:
-        """The same, on all inputs of its task."""
+        """The same network as `network` gives, on all inputs of its task."""
         from energylens.models.network import Network
 
         recipe = self.recipe(model, seed)
@@ -144,7 +144,7 @@ class Lab:
         return dict(self.network(model, seed).meta.get("curves", {}))
 
     def remember(self, key: Any, compute: Callable[[], Any]) -> Any:
-        """What was computed under this key in this process, else `compute()`; kept, and with it what it rests on."""
+        """The value computed under this key in this process, else `compute()`; kept with the artifacts behind it."""
         return self._memory.remember(key, compute, self.on_artifact)
 
 

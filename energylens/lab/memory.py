@@ -1,4 +1,4 @@
-"""What one process has computed, with the artifacts that each value rests on."""
+"""Values that one process has computed, each with the artifacts that it rests on."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,11 +6,11 @@ from typing import Any
 from energylens.store import Recipe
 
 REMEMBERED = 200
-"""Networks, grids (about 32 MB each at p = 113) and SAEs that a lab keeps in memory."""
+"""Number of values that a lab keeps in memory: networks, grids (about 32 MB each at p = 113), SAEs."""
 
 
 class Memory:
-    """Values by key; the oldest go first, so that memory stays bounded."""
+    """Values by key, of which the oldest are dropped, so that memory stays bounded."""
 
     def __init__(self) -> None:
         self._values: dict[Any, tuple[Any, dict[Recipe, None]]] = {}
@@ -33,7 +33,7 @@ class Memory:
         return value
 
     def note(self, recipe: Recipe, tell: Callable[[Recipe], None]) -> None:
-        """Tell of an artifact, by way of what is being computed from it: that tells of it whenever it is used."""
+        """Note an artifact for the values being computed from it, which report it whenever they are used."""
         if self._computing:
             self._computing[-1][recipe] = None
         else:

@@ -1,4 +1,4 @@
-"""What claims need built before they measure: recipes, by model, variant and seed."""
+"""Recipes that claims need built before they measure, by model, variant and seed."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ if TYPE_CHECKING:
 
 
 def needs_network(lab: Lab, model: str, variant: str, seed: int) -> Iterable[Recipe]:
-    """For claims whose seeds are the network's."""
+    """Recipes of claims whose seeds are the network's."""
     recipe = lab.recipe(model, seed)
     reads_text = getattr(recipe, "task_name", "") == Text.name
     return [recipe, PythonText()] if reads_text else [recipe]
 
 
 def needs_text_saes(lab: Lab, model: str, variant: str, seed: int) -> Iterable[Recipe]:
-    """For claims on latents on text: the network's SAEs of the variant."""
+    """Recipes of claims on latents on text: the network's SAEs of the variant."""
     return [lab.text.sae_recipe(model, seed, variant)]
 
 
 def needs_tuned_lens(lab: Lab, model: str, variant: str, seed: int) -> Iterable[Recipe]:
-    """For claims that compare the logit lens with the tuned lens at the variant's site."""
+    """Recipes of claims that compare the logit lens with the tuned lens at the variant's site."""
     site = variant.rpartition("-")[2]
     return [lab.text.sae_recipe(model, seed, variant), lab.text.tuned_lens_recipe(model, seed, site)]
 
 
 def needs_saes(*kinds: str) -> Callable[[Lab, str, str, int], Iterable[Recipe]]:
-    """For claims on the SAEs of a network, of these kinds; without kinds, of the kind that the variant names."""
+    """Recipes of claims on the SAEs of a network, of these kinds; without kinds, of the kind that the variant names."""
 
     def needs(lab: Lab, model: str, variant: str, seed: int) -> Iterable[Recipe]:
         return [lab.sae.recipe(model, kind, seed) for kind in kinds or (variant,)]

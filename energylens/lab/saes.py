@@ -1,4 +1,4 @@
-"""SAEs of networks whose inputs are few enough to be listed, and what stands in for their decoders."""
+"""SAEs of networks whose inputs are few enough to be listed, and replacements of their decoders in controls."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from energylens.sae.sae import SAEs
 
 SAE_SEEDS = SEEDS[:3]
-"""Of the SAEs on network 0: the first of the published seeds. They train as one batch, and are compared within it."""
+"""Seeds of the SAEs on network 0, the first of the published seeds; they train as one batch and are compared in it."""
 
 SAE_SEED_STRIDE = 10_000
-"""Between the SAE seeds of one network and of the next: seeds are nested in networks, none is shared by two."""
+"""Distance between the SAE seeds of one network and of the next: no seed is shared by two networks."""
 
 SAE_KINDS: Mapping[str, Variant] = {
     "topk": TopK(k=32),
@@ -77,9 +77,9 @@ class SAEPart(Part):
         return [self.decoder(model, kind, seed, sae_seed) for sae_seed in sae_seeds(seed)]
 
     def decoder(self, model: str, kind: str, seed: int, sae_seed: int) -> torch.Tensor:
-        """Decoder of one SAE [d_sae, d_in], or the dictionary that stands in for it in a swapped lab.
+        """Decoder of one SAE [d_sae, d_in], or its replacement in a swapped lab.
 
-        seed: the network's. A dictionary that is drawn depends on the kind and on both seeds.
+        seed: the network's. A replacement that is drawn at random depends on the kind and on both seeds.
         """
         import torch
 
@@ -99,7 +99,7 @@ class SAEPart(Part):
         return stability.covariance_matched(self.activations(model, seed), d_sae, generator).float()
 
     def activations(self, model: str, seed: int) -> torch.Tensor:
-        """What the SAEs of one network were trained on, all inputs, float32 [n, d_in]."""
+        """Activations, on all inputs, that the SAEs of one network were trained on, float32 [n, d_in]."""
         from energylens.sae.activations import activations
 
         recipe = self.recipe(model, "topk", seed)

@@ -1,4 +1,4 @@
-"""Held-out text as lenses read it, and SAEs on text with what stands in for them."""
+"""Held-out text as read by lenses, and SAEs on text with their replacements in controls."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from energylens.sae.dictionary import Dictionary
 
 TEXT_SAE_SEEDS = SEEDS[:3]
-"""Seeds of the SAEs that are trained on every network that reads text, as one batch; its controls have the first."""
+"""Seeds of the SAEs that are trained, as one batch, on every network that reads text; controls use the first seed."""
 
 TEXT_SAE_KINDS: Mapping[str, Variant] = {"topk": TopK(k=32), "relu": ReLU(l1=0.17)}
-"""SAE kinds on text. The L1 of relu is what a search for the L0 of topk found at the middle site of pygpt-2l seed 0."""
+"""SAE kinds on text. The L1 of relu was found by a search for the L0 of topk at the middle site of pygpt-2l seed 0."""
 
 TEXT_VARIANTS = tuple(f"{kind}-{site}" for kind in TEXT_SAE_KINDS for site in SITES)
 """Variants of claims about latents on text: kind of SAE and site."""
 
 
 class TextPart(Part):
-    """Networks that read text: lenses at their sites, SAEs of a TEXT_VARIANTS variant."""
+    """The lab's part on networks that read text: lenses at their sites, SAEs of a TEXT_VARIANTS variant."""
 
     def sae_recipe(self, model: str, seed: int, variant: str) -> TrainSAEs:
         """The recipe of the SAEs of a variant, KIND-SITE, on one network: TEXT_SAE_SEEDS, of a control the first."""
@@ -66,7 +66,7 @@ class TextPart(Part):
         return site_hook(n_layers, site)
 
     def reading(self, model: str, seed: int, site: str, split: str, tuned: bool = False) -> Reading:
-        """Held-out text of one split as the logit lens (or the tuned lens) reads it at a site."""
+        """Held-out text of one split, read by the logit lens (or the tuned lens) at a site."""
         from energylens.lenses.fit import tuned_lens
         from energylens.lenses.held_out import held_out_text
         from energylens.lenses.logit import logit_lens
@@ -89,7 +89,7 @@ class TextPart(Part):
         )
 
     def of_sae(self, model: str, seed: int, variant: str, sae_seed: int) -> Dictionary:
-        """Directions and activations of one SAE, or of what stands in for it in a swapped lab."""
+        """Directions and activations of one SAE, or of its replacement in a swapped lab."""
         import torch
 
         from energylens.sae.dictionary import of_saes, random_dictionary

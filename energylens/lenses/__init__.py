@@ -1,1 +1,1 @@
-"""Lenses: what a residual says of the next token, and held-out text as a lens reads it."""
+"""Lenses, which read the next token from a residual, and held-out text as read by a lens."""

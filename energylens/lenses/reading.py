@@ -1,4 +1,4 @@
-"""What a lens reads at one site of held-out text: residuals, energies, gradients, and what else tokens differ in."""
+"""Readings of a lens at one site of held-out text: residuals, energies, gradients, and covariates of tokens."""
 
 from dataclasses import dataclass, replace
 

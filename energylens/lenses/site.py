@@ -1,4 +1,4 @@
-"""Where in a network energies and latents are taken. Importing this module does not import torch."""
+"""Sites of a network, at which energies and latents are taken. Importing this module does not import torch."""
 
 from energylens.errors import InputError
 

@@ -39,7 +39,7 @@ __all__ = [
 
 
 class LazyModule(ModuleType):
-    """Stands for a submodule until one of its functions is asked for, so that declaring claims imports no torch."""
+    """A stand-in for a submodule until one of its functions is used, so that declaring claims imports no torch."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):  # what pytest asks of every name in a test file

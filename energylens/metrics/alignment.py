@@ -1,4 +1,4 @@
-"""Energy-feature alignment (EFAS): does a latent fire where its direction lowers the energy?
+"""Energy-feature alignment (EFAS), which tells whether a latent fires where its direction lowers the energy.
 
 EFAS_f = corr over tokens of a_f, the activation of latent f, and g_f = -<grad_x E, d_f>, what the energy falls by
 per unit of its decoder direction d_f at that token. Not the published estimator, which takes the difference of E

@@ -1,4 +1,4 @@
-"""Does a score of the heads go with their importance, beyond what layer and norm already tell?
+"""Association of a score of heads with their importance, beyond what layer and norm already tell.
 
 Inputs are one number per head, tables flattened; results are plain floats in float64. NaN stands for
 undefined: a constant input, an empty group, too few heads; and an input with NaN gives NaN, so heads without a
@@ -100,9 +100,9 @@ def transferred_gain(
     extra: Float[Tensor, "network n q"],
     held_out: int,
 ) -> float:
-    """R^2 on one network of least squares fitted on the others: base + extra, minus base alone or 0 if that is more.
+    """R^2 on one network of least squares fitted on the others: base + extra, minus max(base alone, 0).
 
-    A base that predicts worse than nothing is not a rival to be praised for beating.
+    The maximum gives no credit for beating a base that predicts worse than the mean.
 
     Every column and y are standardised within each network (a constant column becomes 0), so that scales need not
     transfer; R^2 = 1 - squared error / sum of squares of the standardised y. Negative where the extra columns

@@ -27,12 +27,12 @@ class CoMoments:
 
     @classmethod
     def none(cls, d: int) -> "CoMoments":
-        """Of no rows."""
+        """The moments of no rows."""
         return cls(0, torch.zeros(d, dtype=torch.float64), torch.zeros(d, d, dtype=torch.float64))
 
     @classmethod
     def of(cls, rows: Float[Tensor, "n d"]) -> "CoMoments":
-        """Of one batch with at least one row."""
+        """The moments of one batch with at least one row."""
         rows = rows.double()
         mean = rows.mean(0)
         centred = rows - mean
@@ -114,7 +114,7 @@ class FiringMoments:
 
     @classmethod
     def none(cls, d_sae: int, m: int) -> "FiringMoments":
-        """Of no tokens."""
+        """The moments of no tokens."""
         zeros = torch.zeros(d_sae, 2 + m, dtype=torch.float64)
         return cls(zeros[:, 0], zeros, zeros, zeros[:, 0])
 

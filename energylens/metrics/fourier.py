@@ -1,4 +1,4 @@
-"""Does a network that adds modulo p compute with frequencies? After Nanda et al. 2023 (arXiv:2301.05217).
+"""Whether a network that adds modulo p computes with frequencies: measures of Nanda et al. 2023 (arXiv:2301.05217).
 
 Conventions: p is odd, w_k = 2 pi k / p, frequencies k = 1 .. (p - 1) / 2, so k and p - k are one frequency. A
 function on the grid of inputs has p * p rows in the order a * p + b. W_L [d_mlp p] maps neurons to logits.

@@ -1,4 +1,4 @@
-"""How well a profile over units is measured: what the same profile, from other samples, would score as its predictor.
+"""Reliability of a profile over units: the score of the same profile, from other samples, as its predictor.
 
 Units are heads or latents; samples are what each number is a mean over, prompts or documents. All in float64.
 """

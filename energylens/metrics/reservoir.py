@@ -1,4 +1,4 @@
-"""What one pass of sums cannot give, ranks and mutual information, from a uniform sample of tokens of fixed size."""
+"""Ranks and mutual information, which one pass of sums can't give, from a uniform sample of tokens of fixed size."""
 
 import math
 from collections.abc import Sequence

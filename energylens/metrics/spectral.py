@@ -1,4 +1,4 @@
-"""Do spectral gaps tell which attention heads matter? The gaps of a head, and what else describes it.
+"""Spectral gaps of attention heads, and other descriptions of heads.
 
 A gap compares the two largest singular values, 1 - s2/s1 or 1 - s2^2/s1^2: 0 if two directions are equally
 strong, 1 if there is one. Everything is float64, by singular values, never through a Gram matrix.

@@ -1,4 +1,4 @@
-"""Do two dictionaries hold the same directions? Similarities, their chance levels and the nulls they need.
+"""Similarities of dictionaries (do they hold the same directions?), their chance levels and nulls.
 
 A dictionary is a matrix whose rows are directions (`W_dec` [d_sae d_in]). Every similarity here is invariant
 to the order and the length of its rows; `pwmcc`, `mmcs` and `ground_truth_mcc` also to their signs.

@@ -1,4 +1,4 @@
-"""The tuned lens: an affine translator of the residual, fitted so that the lens reads what the network will say."""
+"""The tuned lens: an affine translator of the residual, fitted so that the lens predicts the network's output."""
 
 import math
 from dataclasses import replace
@@ -13,7 +13,8 @@ from energylens.errors import InputError
 from energylens.metrics.lens import Lens, Translator, check, in_parts
 
 QUARTERS = 4
-"""The curve is measured after each: together that costs as much as fitting on about three times all tokens."""
+"""Number of equal parts of the fit after which the curve is measured; in all as costly as fitting on three times all
+tokens."""
 
 
 class Fit(NamedTuple):

@@ -1,1 +1,1 @@
-"""Zoo, tasks, training and loading of the networks that claims speak about."""
+"""Networks that claims are about: zoo, tasks, training and loading."""

@@ -1,4 +1,4 @@
-"""Text for language models that every CPython ships, as tokens: one recipe, and what reads its artifact.
+"""Text that every CPython ships, as tokens for language models: a recipe, and the reader of its artifact.
 
 Importing this module imports neither torch nor the tokeniser.
 """

@@ -26,9 +26,9 @@ REQUIRED = ("d_model", "d_head", "n_heads", "n_layers", "n_ctx", "d_vocab")
 
 @dataclass(frozen=True)
 class LoadCheckpoint(Recipe):
-    """One checkpoint folder. The two files' hashes decide the key, and the code of the task that its config names.
+    """One checkpoint folder. Its key covers the hashes of its two files and the code of the task in its config.
 
-    Where the files lie does not.
+    The path of the folder does not enter the key.
     """
 
     kind: ClassVar[str] = "network"

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
-"""Of the quintic iteration, chosen for a steep start: singular values end near 1, between about .7 and 1.2."""
+"""Coefficients of the quintic iteration, with a steep start: singular values end near 1, between about .7 and 1.2."""
 
 ITERATIONS = 5
 SMALLEST_NORM = 1e-7

@@ -124,8 +124,8 @@ class Network:
     ) -> dict[str, Float[Tensor, "batch ..."]]:
         """Activations at `hook_names` (transformer_lens names) for `inputs`, by default every input there is.
 
-        `pos` is the (query) position, by default the task's readout; slice(None) keeps them all, as does a task
-        without a readout. Only modular addition has "every input".
+        `pos` is the (query) position, by default the task's readout; slice(None) keeps all positions, as does a task
+        without a readout. Only modular addition has a list of all inputs, so other tasks need `inputs`.
         Errors: InputError for a name that matches no hook point, or one that never fires in this network.
         """
         names, tokens = list(hook_names), self.modadd.inputs() if inputs is None else inputs

@@ -1,9 +1,9 @@
-"""Disjoint samples of a task's inputs: what is drawn again where there is one network only.
+"""Disjoint samples of a task's inputs, which take the place of seeds where there is a single network.
 
 A sampled task is the task itself with fewer inputs: every prompt belongs to one sample, by a checksum of its tokens,
-and every held-out document to one, by a draw that is the same for everyone. So whoever draws inputs of a sampled task,
-by whatever generator, gets none that another sample has. How well a network does its task (`split`, `scores`) is still
-asked on all held-out inputs: that belongs to the network, not to a sample.
+and every held-out document to one sample, by a fixed random draw. So inputs drawn from a sampled task, by whatever
+generator, never belong to another sample. How well a network does its task (`split`, `scores`) is still measured on all
+held-out inputs: competence belongs to the network, not to a sample.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,10 +24,10 @@ from energylens.models.tasks.text import TextOnCorpus, TrainingText
 
 PRIME = 2**31 - 1
 ROUNDS = 40
-"""Draws are repeated so often, at most, until a sample has the prompts that are asked for."""
+"""Largest number of draws until a sample has as many prompts as are asked for."""
 
 ELSEWHERE = "another sample"
-"""Split of the held-out documents that other samples have."""
+"""Name of the split of held-out documents that belong to other samples."""
 
 
 @runtime_checkable

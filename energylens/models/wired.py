@@ -1,4 +1,4 @@
-"""A network whose circuit is known because it was written by hand: the planted positive for head importance.
+"""A network with a known circuit, written by hand: the planted positive for head importance.
 
 Importing this module does not import torch; a build does.
 """
@@ -25,7 +25,7 @@ SHARPNESS = 20.0
 GAIN = 10.0
 """Logit of the token that the induction head copies."""
 NOISE = 0.01
-"""What the other heads write, relative to a head at initialisation."""
+"""Size of the outputs of other heads, relative to a head at initialisation."""
 
 
 @dataclass(frozen=True)

@@ -11,25 +11,25 @@ if TYPE_CHECKING:
 
 @pytest.hookspec
 def pytest_energylens_models() -> Mapping[str, str]:  # type: ignore[empty-body]
-    """Name the models that claims may speak of, each with its task ("" when it has none).
+    """Return the names of the models that claims may use, each with its task ("" when it has none).
 
-    A project whose claims are not about the embedded zoo names its own models here, and tells with
-    `pytest_energylens_lab` what its claims measure on.
+    A project whose claims are not about the embedded zoo names its own models here, and gives claims access to them
+    with `pytest_energylens_lab`.
     """
 
 
 @pytest.hookspec(firstresult=True)
 def pytest_energylens_lab(config: pytest.Config, store: "Store") -> Any:
-    """What claims measure on: their argument `lab`, and that of `needs`, in place of the embedded zoo's.
+    """Return the lab: the object that claims and their `needs` get as argument `lab`, in place of the zoo's lab.
 
-    `swapped(**inputs)` of it makes controls that swap an input work. Called once in every process that measures
-    or builds. store: where `store.get(recipe)` finds what a recipe made, or makes it.
+    Controls that swap an input call its method `swapped(**inputs)`. The hook is called once in every process that
+    measures or builds. store: `store.get(recipe)` finds the recipe's artifact or builds it.
     """
 
 
 @pytest.hookspec
 def pytest_energylens_data() -> Mapping[str, Callable[[], str]]:  # type: ignore[empty-body]
-    """By task, what tells the fingerprint of the data that its models are trained on, where data can differ.
+    """Return, by task, a function that gives the fingerprint of the training data, for tasks whose data can differ.
 
-    A verdict on other data than the ledger's drifts; it does not flip.
+    A verdict on other data than the recorded one drifts; it does not flip.
     """

@@ -1,4 +1,4 @@
-"""pytest items that are cases of claims: what they will run, and what they need from the store."""
+"""pytest items that are cases of claims: the code that they will run, and the artifacts that they need."""
 
 import inspect
 from collections.abc import Iterable, Iterator
@@ -28,17 +28,19 @@ def selected(items: Iterable[pytest.Item]) -> list[Case]:
 
 @contextmanager
 def calling(claim: str) -> Iterator[None]:
-    """Around the call of a body: a skip says that nothing can be measured, an expected failure is an error."""
+    """Context of a call of a claim's body: pytest.skip means that nothing can be measured, pytest.xfail is an error."""
     try:
         yield
     except pytest.skip.Exception as reason:
         raise Unavailable(str(reason)) from None
     except pytest.xfail.Exception as reason:
-        raise RuntimeError(f"claim {claim!r}: a claim can't xfail: {reason}") from None
+        raise RuntimeError(
+            f"claim {claim!r} called pytest.xfail ({reason}); a claim can't: record its verdict in the ledger"
+        ) from None
 
 
 def note_code(items: Iterable[pytest.Item], session: Session, ours: str) -> None:
-    """Note which code the cases among the items will run, claim by claim. ours: the module with our fixtures."""
+    """Record the code that the cases will run, claim by claim. ours: the module with the fixtures of energylens."""
     modules: dict[str, set[str]] = {}
     for item in items:
         case = case_of(item)
@@ -48,7 +50,7 @@ def note_code(items: Iterable[pytest.Item], session: Session, ours: str) -> None
 
 
 def _modules(item: pytest.Item, case: Case, session: Session, ours: str) -> Iterator[str]:
-    """Modules of the bodies that a verdict runs, and of the fixtures that they ask for."""
+    """Modules of the bodies that a verdict runs, and of the fixtures that these bodies use."""
     bodies = bodies_of(case.claim, session)
     yield from (body.__module__ for body in bodies)
     asked = {name for body in bodies for name in inspect.signature(body).parameters}
@@ -61,9 +63,9 @@ def _modules(item: pytest.Item, case: Case, session: Session, ours: str) -> Iter
 
 
 def prebuild(config: pytest.Config, session: Session, cases: Iterable[Case]) -> None:
-    """Build what the cases need and the store lacks. A failure is left to the case that needs the artifact.
+    """Build the artifacts that cases need and the store lacks. A failed build fails the cases that need the artifact.
 
-    A store that can't be written would fail every case: raises UsageError, which says so once.
+    Raises UsageError for a store that can't be written, which would fail every case.
     """
     if not any(declared.claim.needs for declared in session.declared.values()):
         return

@@ -1,5 +1,6 @@
-"""Command-line options and ini settings."""
+"""Command-line options and ini settings of the pytest plugin."""
 
+import argparse
 from pathlib import Path
 
 import pytest
@@ -13,30 +14,30 @@ def add_options(parser: pytest.Parser) -> None:
     group = parser.getgroup("energylens", "executable claims")
     group.addoption(
         "--model", action="append", default=[], metavar="NAME=PATTERN",
-        help="check your own checkpoints instead of the zoo: folders with model.safetensors and config.json; "
-        "each match is one seed. Claims that speak of the config's task run on it",
+        help="check your own checkpoints instead of the zoo: each folder that matches PATTERN is one seed and holds "
+        "model.safetensors and config.json. Only claims about the task in config.json run",
     )  # fmt: skip
     group.addoption(
         "--seeds",
         type=_positive,
         metavar="N",
-        help="take only the first N declared seeds; marks verdicts partial",
+        help="measure only the first N declared seeds; verdicts are marked partial",
     )
     group.addoption(
         "--store", metavar="URL", help="artifact store: a folder or fsspec URL (default: the user's cache)"
     )
     group.addoption(
         "--ledger", type=Mode, default=Mode.CHECK, choices=list(Mode),
-        help="check: a flipped verdict fails (default); strict: drift and edits fail too; update: record this "
-        "run; ignore: judge only",
+        help="check: a flipped verdict fails the run (default); strict: drift and edits fail it too; update: record "
+        "the verdicts of this run; ignore: compare with no record",
     )  # fmt: skip
     group.addoption(
         "--report-dir", type=Path, metavar="DIR",
-        help=f"where results.json and the report go (default: reports/ after a complete run, {PARTIAL_REPORTS} "
+        help=f"folder for results.json and the report (default: reports/ after a complete run, {PARTIAL_REPORTS} "
         "after a partial one)",
     )  # fmt: skip
-    parser.addini("energylens_claims", "folder with the claims", default="claims")
-    parser.addini("energylens_ledger", "ledger of recorded verdicts", default="claims/ledger.toml")
+    parser.addini("energylens_claims", "folder that holds the claims", default="claims")
+    parser.addini("energylens_ledger", "file that records the verdicts", default="claims/ledger.toml")
     parser.addini("energylens_reports", "folder for the report of a complete run", default="reports")
 
 
@@ -56,7 +57,6 @@ def read_options(config: pytest.Config) -> Options:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError(f"--seeds needs at least 1, got {number}")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a number of seeds, 1 or more, received {text!r}")
+    return int(text)

@@ -1,4 +1,4 @@
-"""Outcomes of claim cases in pytest's own output: words, letters and colours."""
+"""Words, letters and colours of claim cases in pytest's own output."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -26,7 +26,7 @@ Outcome = tuple[str, str, str | tuple[str, Mapping[str, bool]]]
 
 
 def attach(report: pytest.TestReport, outcome: Mapping[str, Any]) -> None:
-    """Put the outcome of a claim case on its report, in JSON types so that it crosses worker processes."""
+    """Put the outcome of a claim case on its pytest report, in JSON types, which workers can send."""
     report.energylens = dict(outcome)  # type: ignore[attr-defined]
 
 

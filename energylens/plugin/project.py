@@ -1,4 +1,4 @@
-"""What a project's conftest.py answers to the hooks of the plugin, also where no pytest session runs."""
+"""A project's models, data and lab, from the hooks in its conftest.py, also outside a pytest session."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class HookedProject:
-    """The project of a pytest configuration: what the hooks answer, those of energylens included."""
+    """The project of a pytest configuration: the answers of its hooks, and of the hooks of energylens."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
@@ -48,13 +48,13 @@ class HookedProject:
 
 
 def project_of(claims: Path) -> tuple[HookedProject, Options, Path]:
-    """What pytest would run the claims of a folder with: its project, its options, and the root of its paths.
+    """Project, options and root folder with which pytest would run the claims of a folder.
 
-    The folder's ini file, conftest.py and plugins count, and no test is run. Errors: InputError where there is no such
+    The folder's ini file, conftest.py and plugins count; no test is run. Errors: InputError where there is no such
     folder, or where pytest refuses its configuration; pytest says why on standard error.
     """
     if not claims.is_dir():
-        raise InputError(f"no folder {claims}; name the folder of claims")
+        raise InputError(f"{claims} is no folder; name the folder that holds the claims")
     caught = _Caught()
     status = pytest.main(
         [str(claims), "-p", "no:cacheprovider", "--capture=no", "--assert=plain"], plugins=[caught]

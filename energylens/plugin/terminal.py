@@ -1,4 +1,4 @@
-"""The end of a session in the terminal: the table of verdicts, what differs from the ledger, where the report is."""
+"""The summary at the end of a pytest session: verdicts, differences from the ledger, the place of the report."""
 
 import math
 from collections import Counter
@@ -16,7 +16,7 @@ from energylens.run.finish import Finished
 
 
 def show(terminal: pytest.TerminalReporter, config: pytest.Config, finished: Finished) -> None:
-    """The verdict table and where the report is."""
+    """Print the summary of a finished run."""
     from energylens.report import terminal_table
     from energylens.report.content.readable import clean_lines
 
@@ -39,14 +39,14 @@ def show(terminal: pytest.TerminalReporter, config: pytest.Config, finished: Fin
         terminal.write_line(told)
     path = _shown(folder / "results.json", config.rootpath)
     if any((verdict["ledger"] or {}).get("z") for verdict in shown):
-        terminal.write_line(f"what replicates: energylens replicate HEAD {path}")
+        terminal.write_line(f"compare with the recorded run: energylens replicate HEAD {path}")
     if any((verdict["ledger"] or {}).get("status") in (Status.FLIP, Status.DRIFT) for verdict in shown):
-        terminal.write_line(f"what may have changed them: energylens diff HEAD {path}")
+        terminal.write_line(f"possible causes of changed verdicts: energylens diff HEAD {path}")
     terminal.write_line(f"report: {_shown(folder / 'VALIDATION.md', config.rootpath)}")
 
 
 def _replication(verdicts: Sequence[Mapping[str, Any]]) -> str:
-    """How a run on other artifacts, or another machine, compares with the recorded one; empty for no such run."""
+    """A sentence on how a run on another machine, or on other artifacts, compares with the record; else empty."""
     compared = [v["ledger"] for v in verdicts if v["ledger"] and v["ledger"]["z"]]
     if not compared:
         return ""

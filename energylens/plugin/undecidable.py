@@ -1,4 +1,4 @@
-"""Undecidable claims are told at collection: one warning for each that was selected."""
+"""Warnings at collection about selected claims that their seeds can't decide."""
 
 from collections.abc import Iterable
 
@@ -12,8 +12,8 @@ from energylens.run.session import Session
 def warn_undecidable(config: pytest.Config, session: Session, selected: Iterable[Case]) -> None:
     """Warn of every claim among the selected cases that its declared seeds can't decide.
 
-    Nothing where other seeds were asked for: a quick look (--seeds) or the user's own checkpoints (--model).
-    Raises UsageError, naming them all, where the project's filters make an error of the warning.
+    No warning where other seeds were asked for, by --seeds or by --model.
+    Raises UsageError, naming all such claims, where the project's filters turn the warning into an error.
     """
     if session.options.seeds or session.options.models:
         return

@@ -1,4 +1,4 @@
-"""Claims over the worker processes of pytest-xdist: what shares a model and a seed shares a worker."""
+"""Distribution of claims over the workers of pytest-xdist: cases of the same model and seed share a worker."""
 
 import os
 from collections.abc import Collection, Iterator, Mapping
@@ -18,10 +18,10 @@ def selected_by(session: Session, ids: Collection[str]) -> Iterator[Case]:
 
 
 def scheduler(config: pytest.Config, log: Any, session: Session) -> Any:
-    """For `-n N` on claims alone: a worker gets all measurements of a model and seed: what they share is computed once.
+    """The scheduler for `-n N` on claims alone: one worker gets all measurements of a model and seed, and shares work.
 
-    Largest groups first, as xdist orders them; a verdict is a group of its own, and so comes when what it judges is
-    measured. None, which leaves the choice to xdist, for another --dist or where other tests run as well.
+    Largest groups come first, as xdist orders them; a verdict is a group of its own, and so comes after its
+    measurements. None, which leaves the choice to xdist, for another --dist or where other tests run as well.
     """
     folder = session.options.claims_folder
     paths = [

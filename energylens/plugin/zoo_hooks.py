@@ -1,4 +1,4 @@
-"""What energylens itself answers to its hooks: models, data and lab of the zoo."""
+"""The implementations of the hooks for the embedded zoo: its models, data and lab."""
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any

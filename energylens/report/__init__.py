@@ -1,4 +1,4 @@
-"""results.json to Markdown, figures and badges. Knows no neural networks."""
+"""Reports: results.json rendered as Markdown, figures and badges. The package knows no neural networks."""
 
 from energylens.report.badge import badge, badge_svg
 from energylens.report.terminal.verdicts import terminal_table

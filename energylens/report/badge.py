@@ -48,7 +48,7 @@ def badge(results: JSON, claim_id: str | None = None) -> dict[str, Any]:
 
 
 def claim_badge(entry: Entry) -> dict[str, Any]:
-    """The badge of one claim. What holds by chance too is not green, nor is anything that one network alone says."""
+    """The badge of one claim; not green for a claim that holds by chance too, or was judged on one network alone."""
     if entry.is_one_network and entry.word not in ("NOT RUN", "ERROR"):
         return _shield(entry.id, f"{entry.word.lower()} for one network", "blue")
     word = "by chance" if entry.by_chance else entry.word

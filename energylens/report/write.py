@@ -1,4 +1,4 @@
-"""Write the report of a run: its pages, figures and badge. A pure function of results.json, history and trust."""
+"""The report of a run, written to files: its pages, figures and badge, from results.json, history and trust alone."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -42,12 +42,12 @@ def write_report(
 ) -> list[Path]:
     """Write or refresh the report in `folder` and return its files.
 
-    history: the full runs so far, this one included if it is news. trust: what `energylens trust` measured, section by
-    section. amendments: edits of declarations and measures, which the page on the history lists.
+    history: the full runs so far, this one included if it found anything new. trust: what `energylens trust` measured,
+    by section. amendments: edits of declarations and measures, which the page on the history lists.
 
-    Only what is committed of the results is told, so that two equal runs give the same bytes. Everything is rendered
-    before the first file is touched, each file is replaced atomically, VALIDATION.md after what it links to, and pages
-    and pictures of vanished claims are removed last: a run that is interrupted leaves a readable report.
+    The report tells only committed results, so that two equal runs give the same bytes. Everything is rendered before
+    the first file is touched, each file is replaced atomically, VALIDATION.md after the files that it links to, and
+    pages and pictures of vanished claims are removed last: an interrupted run leaves a readable report.
     """
     results, trust = quiet(results), trust or {}
     found = entries(results)

@@ -1,5 +1,6 @@
-"""A run of claims, whatever drives it: pytest, the command line, a notebook, the trust suites.
+"""A run of claims, driven by pytest, the command line, a notebook or the trust suites.
 
-`Session` knows what is declared, on which models and seeds; `Measurer` measures and judges; `needs` tells which recipes
-that takes; `Witness` notes what it rests on; `finish` writes what was found. Nothing here knows pytest.
+`Session` knows the declared claims, their models and seeds; `Measurer` measures and judges; `needs` tells the recipes
+that cases need; `Witness` notes the artifacts and code behind measurements; `finish` writes the results. Nothing here
+knows pytest.
 """

@@ -1,4 +1,4 @@
-"""What a verdict rests on, for `energylens diff`: its artifacts by recipe, data and code, and the code that measured.
+"""The basis of verdicts, for `energylens diff`: artifacts by recipe, data and code, and the code that measured.
 
 While a run measures, its `Witness` takes notes; at its end `add_basis` joins them with the verdicts.
 """
@@ -16,7 +16,7 @@ from energylens.run.witness import SHORT, digest_of, name_of
 def add_basis(results: dict[str, Any], session: Session) -> None:
     """Give every verdict its `basis`: keys of its artifacts, inputs included, and the files it starts from.
 
-    What the keys and files mean stands once, in the `basis` of the whole run.
+    The keys and files are described once, in the `basis` of the whole run.
     """
     run = session.run
     used, roots, sources = run.notes("used"), run.notes("code"), dict(sorted(run.notes("source").items()))

@@ -23,7 +23,7 @@ from energylens.run.session import Session
 
 @dataclass(frozen=True)
 class Finished:
-    """What a run wrote: results.json as it is in memory, and the folder that it is in."""
+    """The outcome of a run: the content of results.json, and the folder of the report."""
 
     results: dict[str, Any]
     folder: Path
@@ -32,7 +32,7 @@ class Finished:
 def finish(
     session: Session, selection: Mapping[str, Any], started: float, interrupted: bool
 ) -> Finished | None:
-    """Write what this run found; nothing where it found nothing. A run that was cut short keeps what it measured.
+    """Write the results of a run, also of an interrupted one; None, and no file, for a run without any result.
 
     selection: how the user chose what to run, for results.json. started: seconds since the epoch.
     """
@@ -70,7 +70,7 @@ def _update_ledger(results: dict[str, Any], session: Session) -> None:
 def results_of(
     session: Session, selection: Mapping[str, Any], started: float, interrupted: bool
 ) -> dict[str, Any]:
-    """What results.json tells of a run, but what verdicts rest on; see `finish`."""
+    """The content of results.json without the basis of verdicts; see `finish`."""
     return assemble(
         session.run,
         started=datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
@@ -84,7 +84,7 @@ def results_of(
 
 
 def _history(results: Mapping[str, Any], folder: Path, session: Session) -> list[dict[str, Any]]:
-    """All full runs so far, where this one is full and goes into the project's reports; it is added if it is news."""
+    """All full runs so far; this run is added if it is full, goes into the project's reports, and is news."""
     if not results["complete"] or folder.resolve() != session.options.reports_folder.resolve():
         return []
     line = history_line(results)

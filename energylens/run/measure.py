@@ -1,4 +1,4 @@
-"""Run one case: measure a seed, or take and judge all seeds of a verdict."""
+"""Running of one case: measure a seed, or judge all seeds of a verdict."""
 
 import inspect
 from collections.abc import Callable
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 class Measurer:
-    """Measures for one run.
+    """Measures and judges the cases of one run.
 
-    fixture: what a body asks for by the name of an argument. calling: entered with a claim's id around every call of a
-    body; it turns what the body's own framework raises into `Unavailable` or an error.
+    fixture: gives the value of a body's argument by its name. calling: context manager, entered with a claim's id
+    around every call of a body; it turns exceptions of the body's framework into `Unavailable` or an error.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Measurer:
         return by_model.get(model, claim.seeds_of(model)[: self.session.options.seeds])
 
     def _check(self, gate: Gate, case: Case, seeds: tuple[int, ...]) -> GateResult:
-        """Check a gate seed by seed. A failure of the one network that a claim speaks of concerns all."""
+        """Check a gate seed by seed. On a single network one failure concerns all seeds."""
         declared = self.session.resolve(gate.claim, asked_by=case.claim)
         alone = self.session.unit_of(case.claim, case.model) is not Unit.NETWORK
         for_all = alone and declared.claim.competence
@@ -128,13 +128,13 @@ class Measurer:
 
 
 def judged(session: "Session", case: Case) -> Verdict:
-    """The verdict on a row where nothing but the lab is given to bodies; what was not measured yet is measured."""
+    """The verdict on a row, with bodies that get nothing but the lab; missing measurements are taken."""
     measurer = Measurer(session, lambda name: only_lab(session, name))
     return measurer.verdict(case, session.resolve(case.claim.id, asked_by=case.claim).body)
 
 
 def only_lab(session: "Session", name: str) -> Any:
-    """What a body asks for by the name of an argument, without pytest. Errors: InputError for all but the lab."""
+    """A `fixture` without pytest: gives the lab. Errors: InputError for any other argument."""
     if name != "lab":
         raise InputError(
             f"a claim's body asks for {name!r}, received nothing of this name: without pytest there is the lab and no "
@@ -144,7 +144,7 @@ def only_lab(session: "Session", name: str) -> Any:
 
 
 def record(session: "Session", verdict: Verdict, case: Case) -> Comparison:
-    """Keep a verdict in the run's folder, with what it rests on and how it compares with the ledger."""
+    """Keep a verdict in the run's folder, with its basis and its comparison with the ledger."""
     verdict = replace(verdict, artifacts=session.artifacts_behind(case), machine=session.machine)
     described = session.described(case.claim)
     comparison = compare(plain(verdict), described, session.ledger.get(verdict.key), session.options.ledger)

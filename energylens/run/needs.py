@@ -1,4 +1,4 @@
-"""What cases need from the store: which recipes, and how those that are missing are built."""
+"""Recipes that cases need, and the build of those whose artifacts are missing."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def build_missing(
     recipes: Iterable["Recipe"], store: "Store", jobs: int | None = None, executor: str = "local"
 ) -> list[Any]:
-    """Build in as many processes as there are cores (recipes use one thread each), showing progress."""
+    """Build missing artifacts in as many processes as there are cores (one thread each), showing progress."""
     from energylens.store import build_all, progress_display
 
     with progress_display() as on_event:

@@ -1,4 +1,4 @@
-"""What the user of a run asked for."""
+"""The options of a run."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,14 +6,14 @@ from pathlib import Path
 from energylens.harness.compare.ledger import Mode
 
 PARTIAL_REPORTS = Path(".energylens", "last-run")
-"""Where a run that does not cover every declared claim leaves its report."""
+"""Folder for the report of a run that does not cover every declared claim."""
 
 
 @dataclass(frozen=True)
 class Options:
     """Models, seeds and store of a run, and where claims, ledger and reports are.
 
-    models: "NAME=PATTERN" of the user's own checkpoints. seeds: take only the first so many of the declared ones.
+    models: "NAME=PATTERN" of the user's own checkpoints. seeds: number of declared seeds to measure, None for all.
     """
 
     models: tuple[str, ...]

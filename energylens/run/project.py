@@ -1,4 +1,4 @@
-"""What a project tells of itself: its models, their data, and what its claims measure on."""
+"""Projects: their models, the data of these, and the lab of their claims."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
@@ -9,19 +9,19 @@ if TYPE_CHECKING:
 
 
 class Project(Protocol):
-    """Answers the questions that a run has; the plugin asks the hooks of conftest.py, `Zoo` nobody."""
+    """Interface through which a run knows its project; the plugin implements it by the hooks of conftest.py."""
 
     def models(self) -> Mapping[str, str]:
         """Every model that claims may name, with its task."""
 
     def data(self) -> Mapping[str, Callable[[], str]]:
-        """By task, what tells the fingerprint of the data that its models are trained on."""
+        """By task, a function that gives the fingerprint of the data that its models are trained on."""
 
     def lab(self, session: "Session", store: "Store") -> Any:
-        """What claims measure on, given the run and where it finds or makes artifacts."""
+        """The lab of the claims, for a run and its store."""
 
     def lab_modules(self) -> Sequence[str]:
-        """Names of the modules that tell what claims measure on."""
+        """Names of the modules that define the lab."""
 
 
 class Zoo:
@@ -56,7 +56,7 @@ class Zoo:
 
 
 class OneLab:
-    """A project that is known by what its claims measure on, and records nothing about data."""
+    """A project with a given lab, and without fingerprints of data."""
 
     def __init__(self, lab: Any) -> None:
         self._lab = lab

@@ -1,4 +1,4 @@
-"""The claims of one run: what is declared, on which models and seeds, and the folder that keeps what is measured."""
+"""The session of a run: its claims, their models and seeds, and the folder that keeps measurements."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 class Session:
     """Declared claims and the run folder. One per process; processes of one run share the folder.
 
-    root: of the project; what results tell of files is told from there. known: claims that may be gates or be asked
-    for, and that results need not tell of.
+    root: of the project; file names in results are relative to it. known: further claims that may be gates or be asked
+    for; results need not list them.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Session:
 
     @cached_property
     def data(self) -> dict[str, Callable[[], str]]:
-        """By task, what tells the fingerprint of the data that its models are trained on."""
+        """By task, a function that gives the fingerprint of the data that its models are trained on."""
         return dict(self.project.data())
 
     def data_of(self, model: str) -> str:
@@ -69,7 +69,7 @@ class Session:
 
     @cached_property
     def run(self) -> RunFolder:
-        """Made on first use, so that a run without claims leaves no trace."""
+        """The run's folder, made on first use, so that a run without claims leaves no trace."""
         return RunFolder(self.run_path)
 
     @cached_property
@@ -93,18 +93,22 @@ class Session:
         matched = [match_checkpoints(argument) for argument in self.options.models]
         own = {name: tuple(recipes) for name, recipes in matched}
         if len(own) < len(matched) or set(own) & set(self.tasks):
-            raise InputError(f"--model needs names of their own, got {list(self.options.models)}")
+            raise InputError(
+                f"every --model needs a NAME of its own, which no other --model and no model of the zoo has, got "
+                f"{list(self.options.models)}"
+            )
         for name, recipes in own.items():
             configs = {recipe.folder: read_config(Path(recipe.folder)) for recipe in recipes}
             if any(config != configs[recipes[0].folder] for config in configs.values()):
                 raise InputError(
-                    f"--model {name}: seeds are alike but for their seed; these differ: {list(configs)}"
+                    f"--model {name}: checkpoints of one NAME are seeds of one model and must have the same model "
+                    f"and task in config.json; these differ: {list(configs)}"
                 )
         return own
 
     @cached_property
     def samples(self) -> dict[str, int]:
-        """Samples of data of every model of which --model gives one network; 1 where all its inputs are measured."""
+        """Number of data samples by model, for --model with a single network; 1 if all its inputs are measured."""
         if not self.options.models:
             return {}
         from energylens.models.checkpoint import read_config
@@ -113,13 +117,13 @@ class Session:
         return {name: read_config(Path(recipe.folder))[1].samples for name, recipe in alone.items()}
 
     def unit_of(self, claim: Claim, model: str) -> Unit:
-        """What the seeds of a claim are on this model: networks, or of a single one samples of its data."""
+        """Unit of a claim's seeds on this model: networks, or samples of the data of a single network."""
         if model not in self.samples:
             return Unit.NETWORK
         return Unit.ALL_INPUTS if self.samples[model] == 1 else Unit.SAMPLE
 
     def declare(self, new: Declared) -> list[Case]:
-        """Register a claim and return its cases. Raises DeclarationError for what only the run can see."""
+        """Register a claim and return its cases. Raises DeclarationError for errors that only the run can see."""
         add_declared(self.declared, new)
         unknown = [model for model in new.claim.models if model not in self.tasks]
         if unknown:
@@ -134,7 +138,7 @@ class Session:
         return cases
 
     def note(self, claim: Claim, cases: list[Case]) -> None:
-        """Tell results.json what is declared, whether or not it is selected later."""
+        """Record a declared claim for results.json, whether or not it is selected later."""
         self.run.record_note("claim", claim.id, self.described(claim))
         verdicts = [case for case in cases if case.seed is None]
         for index, case in enumerate(verdicts):
@@ -146,7 +150,7 @@ class Session:
             self.run.record_note("row", case.row, row)
 
     def described(self, claim: Claim) -> dict[str, Any]:
-        """What results.json and the ledger tell of a claim, the hash of the code that measures it included.
+        """The description of a claim in results.json and the ledger, with the hash of its measuring code.
 
         A claim that was typed into a notebook has no file, and so no such hash.
         """
@@ -161,12 +165,12 @@ class Session:
 
     @cached_property
     def witness(self) -> Witness:
-        """Notes what measurements rest on."""
+        """The witness, which notes the artifacts and code behind measurements."""
         return Witness(self.run, self.root)
 
     @cached_property
     def machine(self) -> str:
-        """What decides the bits that a recipe gives here; see `provenance.machine_of`."""
+        """The machine, which decides the bits that a recipe gives; see `provenance.machine_of`."""
         return machine_of(
             provenance(self.root) | {"torch_threads": self.run.note("environment", "torch_threads")}
         )
@@ -177,27 +181,28 @@ class Session:
 
     @cached_property
     def store(self) -> "Store":
-        """The store that was asked for."""
+        """The store that --store names."""
         from energylens.store import Store
 
         return Store(self.options.store)
 
     @cached_property
     def lab(self) -> Any:
-        """What claims measure on. Its store tells what is taken out."""
+        """The lab of the claims, on a store that notes every artifact it hands out."""
         from energylens.run.store import WitnessedStore
 
         return self.project.lab(self, WitnessedStore(self.store.url, self.note_artifact))
 
     def note_artifact(self, recipe: Any) -> None:
-        """Tell results.json which artifact a measurement used."""
+        """Record an artifact that a measurement used, for results.json."""
         self.witness.artifact(recipe, self.store)
 
     def seeds_by_model(self, claim: Claim) -> dict[str, tuple[int, ...]]:
         """The models that this run checks a claim on, with their seeds in order.
 
-        With --model only the user's checkpoints are checked: by every claim that speaks of their task. Several of a
-        name are the seeds; of one, they are samples of its data, and none where the claim compares networks.
+        With --model only the user's checkpoints are checked, by every claim about their task. Several networks of a
+        name are the seeds; the seeds of a single network are samples of its data, and none if the claim compares
+        networks.
         """
         if not self.options.models:
             return {model: claim.seeds_of(model)[: self.options.seeds] for model in claim.models}
@@ -222,14 +227,14 @@ class Session:
         return self.declared[claim_id]
 
     def declare_rest(self) -> None:
-        """Register claims of files that were not collected: they count, and may be gates."""
+        """Register claims of files that were not collected: reports count them, and they may be gates."""
         collected = {Path(found.claim.where.rpartition(":")[0]) for found in self.declared.values()}
         if self.options.claims_folder.is_dir():
             for found in load_claims(self.options.claims_folder, skip=collected).values():
                 self.declare(found)
 
     def check_gates(self) -> None:
-        """Every gate that a collected claim names, and every claim that a question names, must exist.
+        """Check that every gate named by a collected claim, and every claim named by a question, exists.
 
         Called once, after collection, when the whole catalogue is declared.
         """
@@ -244,7 +249,7 @@ class Session:
 
     @contextmanager
     def one_torch_thread(self) -> Iterator[None]:
-        """Inside, measurements have the same bits in one process and in two. What uses no torch does not import it."""
+        """Context with one torch thread, so that measurements have the same bits in one process and in two."""
         from energylens.lab import Lab
 
         if not isinstance(self.lab, Lab) and "torch" not in sys.modules:

@@ -1,4 +1,4 @@
-"""The store as labs get it: it tells of every artifact that is taken out."""
+"""The store as labs get it, which reports every artifact that it hands out."""
 
 import os
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The witness of a run: notes of which artifacts each case used, and of which code it ran."""
+"""The witness of a run, which notes the artifacts that each case used and the code that it ran."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from energylens.store import Recipe, Store
 
 SHORT = 16
-"""Hex digits of a key that tell artifacts of a run apart."""
+"""Number of hex digits of a key that tell the artifacts of a run apart."""
 
 _FROM_OUTSIDE = ("fingerprint", "weights_sha256", "config_sha256")
-"""Fields of recipes that tell what was read from outside: text, checkpoints."""
+"""Fields of recipes that identify data from outside: text, checkpoints."""
 
 
 class Witness:
-    """Notes in the run's folder what its measurements rest on. One per process."""
+    """Notes, in the run's folder, the artifacts and code behind its measurements. One per process."""
 
     def __init__(self, run: RunFolder, root: Path) -> None:
         self.run = run
@@ -33,13 +33,13 @@ class Witness:
 
     @contextmanager
     def measuring(self, case: Case) -> Iterator[None]:
-        """What is told to `artifact` meanwhile was used by this case."""
+        """Context in which artifacts told to `artifact` count as used by this case."""
         self._used = set()
         yield
         self.run.record_note("used", name_of(case), sorted(self._used))
 
     def artifact(self, recipe: "Recipe", store: "Store") -> None:
-        """The case that is measured used this artifact, which is in the store."""
+        """Note that the case being measured used this artifact of the store."""
         from energylens.store import key_of
 
         self._used.add(key_of(recipe))
@@ -69,7 +69,7 @@ class Witness:
         return self._bits[key]
 
     def code(self, modules: Mapping[str, Iterable[str]]) -> None:
-        """Which code the cases will run: by claim, the modules of `bodies_of` and of what these ask for."""
+        """Note the code that cases will run: by claim, the modules of `bodies_of` and of their fixtures."""
         from energylens.harness import judge
         from energylens.run import measure
         from energylens.run.measured_code.sources import file_name, sources_of
@@ -91,7 +91,7 @@ def bodies_of(claim: Claim, session: "Session") -> list[Callable[..., Any]]:
 
 
 def describe_artifact(recipe: "Recipe", store: "Store") -> dict[str, Any]:
-    """What decides an artifact's key, apart: recipe, data, code and inputs; and the bits that the store holds.
+    """The parts of an artifact's key, separately (recipe, data, code, inputs), and the hash of its stored bits.
 
     payload: first digits of the payload's sha256. built_with: versions that made it; neither is part of the key.
     """
@@ -138,7 +138,7 @@ def _flat(value: Any, name: str, codes: set[str]) -> Iterator[tuple[str, Any]]:
 
 
 def digest_of(hashes: Iterable[str]) -> str:
-    """First digits of the sha256 over hashes, in whatever order."""
+    """First digits of the sha256 over hashes, independent of their order."""
     return hashlib.sha256("".join(sorted(hashes)).encode()).hexdigest()[:SHORT]
 
 

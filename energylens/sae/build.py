@@ -54,7 +54,7 @@ def build(recipe: TrainSAEs, inputs: Sequence[Artifact], progress: Progress) -> 
 
 
 def _settings(recipe: TrainSAEs) -> Settings:
-    """The part of the recipe that every method is told."""
+    """The settings in a recipe that every method gets."""
     return Settings(
         recipe.d_sae,
         recipe.steps,
@@ -69,7 +69,7 @@ def _settings(recipe: TrainSAEs) -> Settings:
 def _measured(
     saes: SAEs, train_x: Float[Tensor, "n_train d_in"], heldout_x: Float[Tensor, "n_heldout d_in"]
 ) -> dict[str, list[float]]:
-    """Per seed, what the docstring of `build` lists."""
+    """Measurements per seed, as the docstring of `build` lists them."""
     columns: dict[str, list[float]] = {
         name: [] for name in ("explained_variance", "l0", "l0_train", "dead_fraction")
     }

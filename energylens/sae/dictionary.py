@@ -1,4 +1,4 @@
-"""Directions with activations: a trained SAE, or what stands in for it in a control."""
+"""Dictionaries, which are directions with activations: a trained SAE, or its replacement in a control."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class Dictionary:
 
 
 def of_saes(saes: SAEs, seed: int) -> Dictionary:
-    """One trained SAE."""
+    """The dictionary of one trained SAE."""
     return Dictionary(saes.decoder(seed), lambda x: saes.encode(x, seed))
 
 

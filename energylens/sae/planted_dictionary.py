@@ -1,4 +1,4 @@
-"""Data with a known dictionary, as a recipe. It knows of no SAEs, so that no change of theirs draws it again.
+"""Recipe of data with a known dictionary, which imports no code of SAEs, so that their changes don't redraw it.
 
 Importing this module does not import torch; a build does.
 """

@@ -1,6 +1,6 @@
 """The kinds of sparse autoencoder under one roof: the methods that the package brings, one file each in `methods`.
 
-What enters keys imports from those files, not from here: else every method would be part of every key.
+Code that enters keys of artifacts imports from those files, not from here: else every key would cover every method.
 """
 
 from energylens.sae.methods.base import Method as Variant

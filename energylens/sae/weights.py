@@ -11,7 +11,7 @@ from torch import Tensor
 from energylens.sae.kernels import Kernel
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
-"""Of Adam (Kingma & Ba 2015, arXiv:1412.6980)."""
+"""Parameters of Adam (Kingma & Ba 2015, arXiv:1412.6980)."""
 
 
 @dataclass(frozen=True)

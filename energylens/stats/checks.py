@@ -1,4 +1,4 @@
-"""Refuse what no statistic can be made of."""
+"""Checks of the inputs of statistics."""
 
 import numpy as np
 from numpy.typing import ArrayLike

@@ -14,7 +14,7 @@ from energylens.errors import InputError
 from energylens.stats.checks import checked_confidence, finite_array
 
 CONFIDENCE = 0.90
-"""Both ends of a 90 % interval are one-sided tests at 5 %: comparing it with a two-ended region is TOST."""
+"""Confidence of intervals: each end is a one-sided test at 5 %, so comparing with a two-ended region is TOST."""
 
 
 @dataclass(frozen=True)

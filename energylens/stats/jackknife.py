@@ -1,4 +1,4 @@
-"""Statistics of pairs of seeds: n seeds make n (n - 1) / 2 pairs, but only n independent things."""
+"""Statistics of pairs of seeds: n seeds make n (n - 1) / 2 pairs, but only n independent units."""
 
 import math
 

@@ -14,7 +14,7 @@ from energylens.stats.interval import Interval
 from energylens.stats.scale import scaled
 
 MOST_FLIPPED = 16
-"""Seeds whose 65,536 sign patterns are still counted one by one."""
+"""Largest number of seeds whose sign patterns (65,536) are all counted."""
 
 Side: TypeAlias = Literal["above", "below"]
 

@@ -1,4 +1,4 @@
-"""How many seeds would settle a claim, how surely, and what a given number can tell at all."""
+"""Power: numbers of seeds that would decide a claim, the probability of that, and the values a number can decide."""
 
 import math
 from bisect import bisect_left
@@ -14,7 +14,7 @@ from energylens.stats.scale import SCALES, scaled
 
 _NODES = 200
 _FARTHEST = 1e4
-"""Distance from a boundary, in standard deviations of a seed, beyond which no true value is looked for."""
+"""Largest distance of true values from a boundary, in standard deviations of a seed, that is searched."""
 
 
 def seeds_to_decide(interval: Interval, boundaries: Iterable[float], cap: int = 1000) -> int | None:

@@ -16,11 +16,12 @@ from energylens.stats.checks import finite_array
 from energylens.stats.interval import CONFIDENCE, Interval, t_interval
 
 LARGEST_R = 1 - 1e-6
-"""Correlations are limited to +- this (z = 7.25): r = 1 is no infinite z, but more than float32 activations can tell
-from 1. One such seed among others widens the interval rather than deciding; its estimate is not to be trusted."""
+"""Largest |r| (z = 7.25), to which correlations are limited, so that r = 1 has a finite z; float32 activations
+can't tell it from 1. One such seed among others widens the interval rather than deciding; its estimate is not to be
+trusted."""
 
 FEWEST_POINTS = 4
-"""Fisher's z of fewer points has no variance (1 / (m - 3)); two points are always at r = +-1."""
+"""Fewest points of Fisher's z, whose variance is 1 / (m - 3); two points are always at r = +-1."""
 
 
 @dataclass(frozen=True)

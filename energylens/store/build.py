@@ -1,4 +1,4 @@
-"""Build many artifacts: inputs before what reads them, what is missing side by side in several processes."""
+"""Build of many artifacts, inputs first, the missing ones in parallel in several processes."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -28,8 +28,8 @@ def build_all(
     a script that calls this needs `if __name__ == "__main__":`. A worker's OMP_NUM_THREADS is 1 unless set.
     executor: who builds where `jobs` are several, by name (`energylens.store.executors`).
     on_event: called in this process for every change of state and, at most five times a second, for steps.
-    Returns (recipe, None) for what is there now and (recipe, exception) for what failed, each recipe once,
-    inputs first. An interrupt stops the workers; finished artifacts stay.
+    Returns (recipe, None) for each artifact that is there now and (recipe, exception) for each that failed, inputs
+    first. An interrupt stops the workers; finished artifacts stay.
     """
     store = Store(store_url)
     if jobs < 1 or (jobs > 1 and store.url.startswith("memory:")):
@@ -50,7 +50,7 @@ def build_all(
 
 
 def _plan(recipes: Iterable[Recipe], store: Store) -> tuple[dict[str, Recipe], dict[str, Recipe]]:
-    """(found, missing) by key, inputs first. Inputs of what is found are not asked for."""
+    """(found, missing) recipes by key, inputs first. Inputs of found recipes are not looked for."""
     found: dict[str, Recipe] = {}
     missing: dict[str, Recipe] = {}
 
@@ -71,7 +71,7 @@ def _plan(recipes: Iterable[Recipe], store: Store) -> tuple[dict[str, Recipe], d
 
 
 class _Schedule:
-    """Which recipe may be built next, and what became of the others."""
+    """Schedule of the builds: the recipe that may be built next, and the outcomes of the others."""
 
     def __init__(self, missing: Mapping[str, Recipe], on_event: OnEvent) -> None:
         self._recipes = missing

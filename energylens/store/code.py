@@ -3,8 +3,8 @@
 The hash covers a module and, transitively, the modules that it imports from energylens or from its own
 top-level package. Imports are read from the syntax tree: nothing is executed, and imports inside functions
 count. Comments, docstrings and layout do not count. Not followed: third-party packages, imports by string,
-`if TYPE_CHECKING:` blocks, and what cannot change a result: the store itself, the error classes, and how files are
-found by name (`energylens.by_name`; what is found enters a key by a field of the recipe).
+`if TYPE_CHECKING:` blocks, and code that can't change a result: the store itself, the error classes, and the search
+of files by name (`energylens.by_name`; a class found so enters the key by a field of the recipe).
 """
 
 import ast
@@ -27,7 +27,7 @@ _IGNORED_FIELDS = {"kind", "ctx", "type_comment", "type_ignores"}
 def code_hash(module: str) -> str:
     """sha256, as hex, of the normalised source of `module` and of the modules of ours that it imports.
 
-    Cached for the life of the process: what runs is what was imported, not what was edited since.
+    Cached for the life of the process, which runs the code that it imported, not later edits.
     Raises InputError for a module without source file (an interactive session).
     """
     return _hash_of(module)

@@ -1,4 +1,4 @@
-"""What happens while artifacts are built, as values that cross processes and feed progress displays."""
+"""Events of builds, as values that can be sent between processes and feed progress displays."""
 
 import time
 from collections.abc import Callable, Mapping

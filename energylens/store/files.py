@@ -1,7 +1,7 @@
-"""What a store asks of the place where artifacts lie; `local` and `remote` answer.
+"""Interface of the place where artifacts lie, implemented by `local` and `remote`.
 
-Artifact folders are named relative to the root ("network/ab/ab12..."). What a payload means is not
-known here.
+Artifact folders are named relative to the root ("network/ab/ab12..."). This module does not know the meaning of a
+payload.
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Show what is being built: live bars on a terminal, plain lines every 15 seconds anywhere else."""
+"""Display of builds: live bars on a terminal, plain lines every 15 seconds anywhere else."""
 
 import sys
 import time

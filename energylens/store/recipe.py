@@ -1,4 +1,4 @@
-"""What the store keeps and how it is made: an `Artifact` is arrays and numbers, a `Recipe` makes them."""
+"""Artifacts and recipes: the store keeps an `Artifact`, arrays and numbers; a `Recipe` makes it."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +21,7 @@ def no_progress(step: int, total: int, numbers: Mapping[str, float]) -> None:
 
 @dataclass(frozen=True)
 class Artifact:
-    """What a recipe yields.
+    """The result of a recipe.
 
     tensors: numpy arrays by name; they become the safetensors payload.
     meta: small JSON: curves, times, counts. numpy scalars and arrays in it come back as numbers and lists.

@@ -1,9 +1,9 @@
 """The artifact store: finds what a recipe made earlier, or builds and keeps it.
 
 Layout: <root>/<kind>/<first two digits of key>/<key>/{payload.safetensors, manifest.json}. A reader trusts
-only a complete manifest and matching checksums; what fails them is set aside and built again. Locks keep two
-processes from doing the same work, and a damaged artifact from being set aside twice: the second time, it would
-be its successor. No reader believes a wrong artifact without them.
+only a complete manifest and matching checksums; a damaged artifact is set aside and built again. Locks keep two
+processes from doing the same work, and from setting aside a damaged artifact twice (the second time it would be its
+successor). Even without locks no reader accepts a wrong artifact.
 """
 
 import os
@@ -25,7 +25,7 @@ from energylens.store.remote import RemoteFiles
 from energylens.store.trouble import DamagedArtifactWarning
 
 LOCK_PATIENCE_SECONDS = 3600.0
-"""How long `get` waits for another process that builds the same artifact, before it builds its own."""
+"""Seconds that `get` waits for another process that builds the same artifact, before it builds its own."""
 
 STALE_SECONDS = 3600.0
 """Age after which `gc` takes a temporary folder for the remains of a killed process."""
@@ -94,7 +94,7 @@ class Store:
     def find(self, recipe: Recipe) -> Artifact | None:
         """The stored artifact of a recipe, or None. A damaged one is set aside: DamagedArtifactWarning.
 
-        Where somebody else repairs a damaged one meanwhile, this waits for it.
+        Waits where another process repairs a damaged artifact meanwhile.
         """
         with suppress(ValueError):
             return self._read(_folder(recipe.kind, key_of(recipe)))

@@ -1,4 +1,4 @@
-"""What a refusing file system means to the user: one sentence, with the way out."""
+"""Explanations of file system errors for the user, one sentence each, with the way out."""
 
 import errno
 import shutil

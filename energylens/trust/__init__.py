@@ -1,1 +1,1 @@
-"""How far a report can be trusted: the harness judged by itself, its controls broken, its store under fire."""
+"""Tests of how far a report can be trusted: error rates of the judge, broken instruments, faults of the store."""

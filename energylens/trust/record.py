@@ -1,4 +1,4 @@
-"""What the harness measured about itself, section by section, in one file that the report draws from."""
+"""The file of measurements of the harness itself, by section, from which the report is rendered."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -17,18 +17,18 @@ SECTIONS = {
     "same-answer": "one process or two, any order, interrupted: identical verdicts (needs the networks)",
     "sabotage": "every control and gate against a broken instrument (needs the networks)",
 }
-"""What `energylens trust` can measure, and in a few words how."""
+"""Sections that `energylens trust` can measure, with a short description."""
 
 
 def measure_trust(name: str, progress: Callable[[str], None]) -> dict[str, Any]:
     """Run one section at its full size. Errors: InputError for an unknown name."""
     if name not in SECTIONS:
-        raise InputError(f"{name!r} is none of {', '.join(SECTIONS)}")
+        raise InputError(f"there is no section {name!r}; choose from {', '.join(SECTIONS)}")
     return _run_of(name)(progress)
 
 
 def _run_of(name: str) -> Callable[[Callable[[str], None]], dict[str, Any]]:
-    """What measures a section; only the one that is asked for is imported."""
+    """The function that measures a section; only its own module is imported."""
     if name == "calibration":
         from energylens.trust.calibration.wrong_words import run
     elif name == "store":
@@ -43,7 +43,7 @@ def _run_of(name: str) -> Callable[[Callable[[str], None]], dict[str, Any]]:
 def record_trust(
     path: Path, name: str, measure: Callable[[], Mapping[str, Any]], root: Path
 ) -> dict[str, Any]:
-    """Measure, and keep the numbers with what made them (commit, versions, machine, seconds) under `name` in `path`."""
+    """Measure a section, and keep numbers, commit, versions, machine and seconds under `name` in the file `path`."""
     made_by, started, before = provenance(root), datetime.now(UTC), perf_counter()
     numbers = dict(measure())
     section = {

@@ -1,6 +1,6 @@
-"""The same answer, however it runs: in one process or two, in any order, a verdict alone, a network trained again.
+"""Comparison of runs of the same claims: in one process or two, in other orders, one verdict alone, trained again.
 
-Every comparison is exact: two runs of the same claims may differ in the time they take, and in nothing else.
+Every comparison is exact: two runs of the same claims may differ in nothing but their durations.
 """
 
 import os
@@ -32,7 +32,7 @@ from energylens.trust.sabotage.trial import Trial
 Progress = Callable[[str], None]
 
 OF_THE_SELECTION = ("holm", "ledger")
-"""What a verdict in results.json says of all other claims and of the ledger, not of what was measured."""
+"""Entries of a verdict in results.json that depend on other claims or on the ledger, and so on the selection."""
 
 SELECTION = "(stability or fourier) and (modadd-1l or modadd-leaky) or energy.sinks"
 ALONE = (
@@ -84,9 +84,9 @@ def run(progress: Progress, claims: Path = Path("claims")) -> dict[str, Any]:
 def compare_layouts(
     claims: Path, ways: Sequence[Layout], progress: Progress, arguments: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Run the claims in every way, and list by name what is not as in the first of them.
+    """Run the claims in every way, and list by name the verdicts and measurements that differ from the first way.
 
-    arguments: for pytest, in every way; those of a way come after them, and so win.
+    arguments: for pytest, in every way; arguments of one way come after them, and so win.
     Errors: EnergylensError, with the end of the output, for a run that fails.
     """
     found: dict[str, Any] = {}
@@ -112,7 +112,9 @@ def run_claims(
 ) -> dict[str, Any]:
     """results.json of `pytest claims` in a process of its own, started where the folder of claims is."""
     if not claims.is_dir():
-        raise InputError(f"no folder {claims} in {Path.cwd()}: run this where the claims are")
+        raise InputError(
+            f"no folder {claims} in {Path.cwd()}: run the command in the folder that holds {claims.name}"
+        )
     with TemporaryDirectory() as folder:
         own = ("--ledger=ignore", f"--report-dir={folder}", "-p", "no:cacheprovider", "-q")
         done = subprocess.run(
@@ -127,7 +129,7 @@ def run_claims(
 
 
 def judged(results: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """By row, every verdict that was reached, with all that it rests on."""
+    """Every verdict by row, with all that it rests on."""
     return {
         row_key(verdict["claim"], verdict["model"], verdict["variant"]): {
             name: value for name, value in verdict.items() if name not in OF_THE_SELECTION
@@ -138,7 +140,7 @@ def judged(results: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def measured(results: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """By row, null and seed, everything that was measured, but for the time it took."""
+    """Every measurement by row, null and seed, without its duration."""
     return {
         f"{row_key(case['claim'], case['model'], case['variant'])}/{case['null']}/{case['seed']}": {
             name: value for name, value in case.items() if name != "seconds"
@@ -148,7 +150,7 @@ def measured(results: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
-    """What `second` has otherwise than `first`, as "name: field, field"; "name: missing" where `first` lacks it."""
+    """Differences of `second` from `first`, as "name: field, field", or "name: missing" where `first` lacks it."""
     found = []
     for name, fields in second.items():
         other = first.get(name, {})
@@ -161,7 +163,7 @@ def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str
 def compare_built(recipes: Sequence[Recipe], store: Store, progress: Progress) -> dict[str, Any]:
     """Build artifacts again in an empty store, and compare the bits of their payloads with what `store` holds.
 
-    `store` builds what it lacks.
+    `store` builds the artifacts that it lacks.
     """
     found: dict[str, Any] = {}
     with TemporaryDirectory() as folder:
@@ -179,7 +181,7 @@ def compare_built(recipes: Sequence[Recipe], store: Store, progress: Progress) -
 
 @dataclass(frozen=True)
 class ThreadedLab(Lab):
-    """The lab of the zoo, whose networks train in so many threads: other recipes, so other artifacts."""
+    """The lab of the zoo with networks trained in a given number of threads: other recipes, so other artifacts."""
 
     threads: int = 1
 
@@ -234,7 +236,7 @@ def steps_as_lines(recipe: Recipe, progress: Progress) -> Steps:
 
 
 def _largest_difference(labs: Sequence[Lab], model: str, seed: int, progress: Progress) -> float:
-    """Between the weights of one network in two labs."""
+    """Largest difference between the weights of one network in two labs."""
     recipes = [lab.recipe(model, seed) for lab in labs]
     one, other = (
         lab.store.get(recipe, steps_as_lines(recipe, progress)).tensors

@@ -1,1 +1,1 @@
-"""What claims on energies ask: held-out text, lenses and dictionaries at a site, how latents align with energy."""
+"""The science of claims on energies: held-out text, lenses and dictionaries at a site, alignment with energy."""

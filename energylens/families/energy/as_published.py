@@ -33,7 +33,7 @@ BINS = 5
 
 
 class PublishedLevel(NamedTuple):
-    """How many alignments were kept, and mean, 95th percentile and maximum of their absolute values."""
+    """Number of alignments kept, and mean, 95th percentile and maximum of their absolute values."""
 
     n_alignments: int
     mean: float
@@ -42,7 +42,7 @@ class PublishedLevel(NamedTuple):
 
 
 def position_difference(energy: Float[Tensor, " tokens"]) -> Float[Tensor, " tokens"]:
-    """What stands for dE/dx: (E[t+1] - E[t-1]) / 2 along the tokens of one text, one-sided at both ends."""
+    """The published stand-in for dE/dx: (E[t+1] - E[t-1]) / 2 along the tokens of one text, one-sided at both ends."""
     if len(energy) < 2:
         raise InputError(f"a difference along positions needs two tokens, received {len(energy)}")
     return torch.gradient(energy.double())[0]
@@ -66,13 +66,13 @@ def scores(
 
 
 def kept(values: Float[Tensor, " d_sae"], most: int = MOST) -> Float[Tensor, " kept"]:
-    """Of one text and layer the `most` largest |r| among those above .1, signed, largest first."""
+    """Correlations kept of one text and layer: those with the `most` largest |r| above .1, signed, largest first."""
     above = values[values.abs() > THRESHOLD]
     return above[above.abs().argsort(descending=True, stable=True)][:most]
 
 
 def level(alignments: Sequence[Float[Tensor, " _"]]) -> PublishedLevel:
-    """The published summary over texts and layers, each of them the values `kept`; NaN where nothing was."""
+    """The published summary of the values `kept` of all texts and layers; NaN where none was kept."""
     pooled = torch.cat([each.double() for each in alignments]).abs() if alignments else torch.empty(0)
     if not len(pooled):
         return PublishedLevel(0, math.nan, math.nan, math.nan)

@@ -1,4 +1,4 @@
-"""Do tokens of one class descend the energy the same way? Clusters of descent directions against token classes.
+"""Basins: do tokens of one class descend the energy the same way? Clusters of descent directions and token classes.
 
 A basin is a cluster of unit descent directions -grad E / |grad E| of the gold lens energy, fitted on discovery
 documents and applied to confirmation documents; agreement with the classes is the adjusted Rand index, 0 in
@@ -6,8 +6,8 @@ expectation for clusters that know nothing and 1 for the classes themselves.
 
 Which token is classified: the one *at* the position, which is what a feature fires on and what the published
 basins were named after. The direction itself is made of the lens's expectation at this position and of the token
-that follows it (dE/dlogits = p - onehot(y)), so it is told two tokens; neither needs a network. Clusters of W_E of
-the token at the position and of W_U of the next one, by the same algorithm, are the baselines.
+that follows it (dE/dlogits = p - onehot(y)), so it depends on two tokens, and neither needs a network. Baselines are
+clusters, by the same algorithm, of W_E of the token at the position and of W_U of the next token.
 """
 
 from collections.abc import Mapping
@@ -30,13 +30,13 @@ from energylens.models.network import Network
 from energylens.models.tasks.text import TextOnCorpus, Windows
 
 N_OTHERS = 64
-"""Windows without a regex, of each split: one in sixteen of those there are."""
+"""Number of windows without a regex, of each split: one in sixteen of all."""
 
 LEAST = 20
-"""Tokens that every class must have on both sides."""
+"""Smallest number of tokens that every class must have in both splits."""
 
 BASELINES = ("this token", "next token")
-"""Clusters that know one token each: of W_E of the token at the position, and of W_U of the one that follows."""
+"""Clusterings that see one token each: W_E of the token at the position, and W_U of the token that follows."""
 
 Classes = Int[Tensor, " token"]
 
@@ -91,7 +91,7 @@ def labelled_text(network: Network, split: str, seed: int, n_others: int = N_OTH
 def _classes_of(
     task: TextOnCorpus, windows: Windows
 ) -> tuple[Int[Tensor, "window pos"], Bool[Tensor, " window"]]:
-    """Class of every target, and which windows are of modules."""
+    """Class of every target, and which windows are from modules."""
     labels = torch.full_like(windows.targets, UNLABELLED)
     is_module = torch.zeros(len(labels), dtype=torch.bool)
     for document in windows.documents.unique().tolist():
@@ -105,7 +105,7 @@ def _classes_of(
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """The labelled tokens of one split, and what a clustering sees of each.
+    """The labelled tokens of one split, with the vectors that a clustering sees.
 
     seen: "descent", and the BASELINES, unit rows [token d_model] each. labels, next_labels: see LabelledText.
     documents: where each token stands.
@@ -117,7 +117,7 @@ class Labelled:
     documents: Int[Tensor, " token"]
 
     def only(self, chosen: Bool[Tensor, " token"]) -> "Labelled":
-        """Some of the tokens."""
+        """The same for some of the tokens."""
         seen = {name: rows[chosen] for name, rows in self.seen.items()}
         return Labelled(seen, self.labels[chosen], self.next_labels[chosen], self.documents[chosen])
 
@@ -167,7 +167,7 @@ def agreement(labels: Classes, found: Classes) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Basins:
-    """Cluster of every token of `tokens`, by what the clustering saw; its centres come from other tokens."""
+    """Cluster of every token of `tokens`, by what the clustering saw; the centres were fitted on other tokens."""
 
     tokens: Labelled
     found: Mapping[str, Classes]
@@ -194,19 +194,19 @@ def excess(agreements: Mapping[str, float]) -> float:
 
 
 def basins(discovery: Labelled, confirmation: Labelled, seed: int) -> Basins:
-    """Fit on discovery tokens, apply to confirmation tokens; once for each thing that a clustering sees."""
+    """Clusters fitted on discovery tokens and applied to confirmation tokens, for each kind of vector."""
     found = {name: clusters(rows, confirmation.seen[name], seed) for name, rows in discovery.seen.items()}
     return Basins(confirmation, found)
 
 
 def too_few(*sides: Labelled, least: int = LEAST) -> str:
-    """Which class has fewer than `least` tokens on a side, with its count; empty if none has."""
+    """Text that names a class with fewer than `least` tokens in a split, with its count; empty if there is none."""
     few = [f"{n} {name}" for side in sides for name, n in side.counts.items() if n < least]
     return f"only {', '.join(few)} tokens, {least} are needed" if few else ""
 
 
 def balanced(tokens: Labelled, seed: int) -> Labelled:
-    """As many tokens of every class as the rarest has, drawn with `seed`."""
+    """A mask of as many tokens of every class as the rarest class has, drawn with `seed`."""
     n = min(tokens.counts.values())
     return tokens.only(some_of_each(tokens.labels, n, Generator().manual_seed(seed)))
 

@@ -1,4 +1,4 @@
-"""What the energy family costs: seconds against text length, and memory."""
+"""The cost of the energy family: processor seconds against text length, and memory."""
 
 import math
 import resource
@@ -63,10 +63,10 @@ def exponent(seconds: Mapping[int, float]) -> float:
 
 
 def peak_gigabytes() -> float:
-    """Largest resident set of this process since the last call, GB, twice: two processes measure, or build, at a time.
+    """Peak memory in GB of two simultaneous processes: twice the peak of this process since the last call.
 
-    For the second, a process that built takes its place where it was larger. Where the system can't forget a peak
-    (only Linux can), it is the largest so far.
+    For the second process the peak of a finished build process counts where it is larger. Only Linux can reset a peak;
+    elsewhere it is the largest so far.
     """
     unit = 1 if sys.platform == "darwin" else 1024
     own, child = (
@@ -80,7 +80,7 @@ def peak_gigabytes() -> float:
 
 
 def _least(runs: Mapping[int, Callable[[], object]]) -> dict[int, float]:
-    """Least processor seconds of each, in turns, after one run that does not count: other work only adds to them."""
+    """Least processor seconds of each function, run in turns after one uncounted run: other work only adds seconds."""
     found: dict[int, list[float]] = {length: [] for length in runs}
     for turn in range(ROUNDS + 1):
         for length, run in runs.items():

@@ -1,4 +1,4 @@
-"""What latents do when they are taken out or pushed: exact effects on the network, beside which alignment stands."""
+"""Exact effects on the network of ablating latents and steering along them, with which alignment is compared."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,29 +21,29 @@ from energylens.models.tasks.base import IGNORED
 from energylens.sae.dictionary import Dictionary
 
 ABLATED = 64
-"""Latents that are ablated, at random among those that fire on enough tokens."""
+"""Number of latents that are ablated, drawn among those that fire on enough tokens."""
 
 STEP = 0.25
 """Steering moves every token by this share of the root mean square norm of x."""
 
 FIRST = 64
-"""Tokens of a window that is run, BOS among them."""
+"""Number of tokens of a window that are run, with BOS."""
 
 MOVED_AT_ONCE = 4096
-"""Tokens whose energy is read at once: their logits take 4 d_vocab bytes each."""
+"""Number of tokens whose energy is read at once: their logits take 4 d_vocab bytes each."""
 
 SPLITS = 100
-"""Random splits of the documents into halves: reliability is a mean over them."""
+"""Number of random splits of the documents into halves; reliability is a mean over them."""
 
 RANDOM = 60
-"""Random directions that a steered one is compared with."""
+"""Number of random directions that a steered one is compared with."""
 
 Values = Float[Tensor, " n"]
 
 
 @dataclass(frozen=True, eq=False)
 class AgainstRandom:
-    """What directions do, and what random ones do at the same size; each is one number per direction, in nats.
+    """Effects of directions, and of random directions of the same size; each is one number per direction, in nats.
 
     loss: change of the network's loss. energy: change of the lens energy at the site. kl: KL(unedited || edited) of
     the network's predictions. All are means over the counted tokens of the windows used.
@@ -56,7 +56,7 @@ class AgainstRandom:
     random_energy: Float[Tensor, " random"]
     random_kl: Float[Tensor, " random"]
     seconds: float
-    """Processor time that it took."""
+    """Processor seconds of the measurement."""
 
     def medians(self) -> dict[str, float]:
         """Medians of the sizes, by name."""
@@ -92,7 +92,7 @@ class Effects:
     activity: Float[Tensor, " n"]
     efas: Float[Tensor, " n"]
     seconds: float
-    """Processor time that it took."""
+    """Processor seconds of the measurement."""
 
     def halves(self, seed: int) -> tuple[Float[Tensor, "splits n"], Float[Tensor, "splits n"]]:
         """`downstream` from either of two disjoint halves of the documents, for SPLITS random splits."""

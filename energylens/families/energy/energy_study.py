@@ -1,4 +1,4 @@
-"""How the latents of one dictionary align with the energy at one site; each thing measured once, when asked for."""
+"""Alignment of one dictionary's latents with the energy at one site; each number is measured once, on first use."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,7 +22,7 @@ TOP = 20
 DRAWS = 999
 CALIBRATION_DRAWS = 99
 SAMPLED = 4096
-"""Tokens of the sample for ranks and mutual information."""
+"""Number of tokens in the sample for ranks and mutual information."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +48,7 @@ class EnergyStudy:
 
     @cached_property
     def _confirmed(self) -> "Confirmed":
-        """Everything that needs activations on confirmation documents, so that they are made once."""
+        """All numbers that need activations on confirmation documents, computed in one pass over them."""
         reading, W_dec = self.readings["confirmation"], self.dictionary.W_dec
         of_top = []
 
@@ -116,7 +116,7 @@ class EnergyStudy:
 
     @cached_property
     def beside(self) -> dict[str, float]:
-        """Of the TOP latents on confirmation documents: medians of the other measures of alignment."""
+        """Medians of other measures of alignment, over the TOP latents on confirmation documents."""
         found = self.alignment("confirmation")
         other = {"|EFAS| where it fires": found.efas_firing, "|partial EFAS|": found.efas_partial}
         medians = {name: median(values[self.top].abs()) for name, values in other.items()}
@@ -134,7 +134,7 @@ class EnergyStudy:
 
 
 class Confirmed(NamedTuple):
-    """What one pass over confirmation documents gives."""
+    """Results of one pass over confirmation documents."""
 
     alignment: Alignment
     top_acts: Float[Tensor, "tokens top"]

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 class EnergyPart(Part):
-    """What claims on energies ask of one network and one TEXT_VARIANTS variant."""
+    """The part of the lab on energies, for one network and one TEXT_VARIANTS variant."""
 
     def study(
         self, model: str, seed: int, variant: str, sae_seed: int | None = None, tuned: bool = False
     ) -> EnergyStudy:
-        """Latents of one SAE (or of what stands in for it in a swapped lab) against energies of held-out text."""
+        """Latents of one SAE (or of its replacement in a swapped lab) against energies of held-out text."""
         from energylens.families.energy.energy_study import EnergyStudy
 
         _, site = self.lab.text.kind_and_site(variant)
@@ -36,7 +36,7 @@ class EnergyPart(Part):
         return self.lab.remember(key, make)
 
     def ablation_effects(self, model: str, seed: int, variant: str) -> Effects:
-        """What exact ablation of single latents does on confirmation documents; see `effects`."""
+        """Effects of exact ablation of single latents on confirmation documents; see `effects`."""
         import torch
 
         from energylens.families.energy.effects import ablated_latents, ablation_effects
@@ -72,7 +72,7 @@ class EnergyPart(Part):
         )
 
     def steering_shifts(self, model: str, seed: int, variant: str) -> SteeringShifts:
-        """What steering along the top latents does to the loss; see `effects`."""
+        """Changes of the loss by steering along the top latents; see `effects`."""
         from energylens.families.energy.effects import steering_shifts
 
         study, recipe = self.study(model, seed, variant), self.lab.text.sae_recipe(model, seed, variant)
@@ -83,7 +83,7 @@ class EnergyPart(Part):
         )
 
     def random_shifts(self, model: str, seed: int, variant: str) -> SteeringShifts:
-        """The same along random directions: once for all dictionaries at a site; see `effects`."""
+        """Changes of the loss by steering along random directions, one set for all dictionaries at a site."""
         from energylens.families.energy.effects import random_shifts
 
         hook_name = self.lab.text.sae_recipe(model, seed, variant).hook_name or ""
@@ -94,7 +94,7 @@ class EnergyPart(Part):
         )
 
     def steering_against_random(self, model: str, seed: int, variant: str) -> AgainstRandom:
-        """Both over fewer documents, read in full: loss, lens energy and divergence; see `effects`."""
+        """Steering along top latents and random directions over fewer documents: loss, lens energy and divergence."""
         from energylens.families.energy.effects import steering_against_random
 
         study, recipe = self.study(model, seed, variant), self.lab.text.sae_recipe(model, seed, variant)

@@ -1,4 +1,4 @@
-"""Planted alignments: latents that fire where their direction lowers the energy, among others or as well as can be."""
+"""Planted alignments: latents that fire where their direction lowers the energy, some among others, or perfect ones."""
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -8,7 +8,7 @@ from energylens.interventions.latents import random_directions
 from energylens.lenses.reading import Reading
 
 STRENGTH = 0.3
-"""Correlation between what decides where a planted latent fires and its g."""
+"""Correlation of a planted latent's g with the variable that decides where it fires."""
 
 PLANTED = 50
 LATENTS = 500

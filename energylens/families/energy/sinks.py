@@ -1,4 +1,4 @@
-"""Attention sinks: positions that later queries of a head attend to, whatever they ask.
+"""Attention sinks: positions that later queries of a head attend to, whatever the queries are.
 
 Source: Gu et al., When Attention Sink Emerges in Language Models (arXiv:2410.10781). Their score of position k in
 one text is alpha_k = mean over i >= k of A[i, k], over all T - k + 1 queries that see it, its own among them; k is
@@ -68,9 +68,9 @@ def excess_over_matched(
 
 @dataclass(frozen=True, eq=False)
 class SinkStudy:
-    """How much attention every position receives, and the lens energies of the residual that a layer's heads read.
+    """Attention that every position receives, and lens energies of the residual that a layer's heads read.
 
-    received: [layer window head pos]; energy: nats, [layer window pos], NaN where nothing asks for it.
+    received: [layer window head pos]; energy: nats, [layer window pos], NaN where no study needs it.
     """
 
     received: Float[Tensor, "layer window head pos"]

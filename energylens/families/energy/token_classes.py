@@ -24,7 +24,7 @@ WORD, NUMBER, REGEX = range(len(CLASSES))
 UNLABELLED = -1
 
 METACHARACTERS = frozenset("\\^$*+?{}[]|()")
-"""What makes a raw string a pattern. A dot does not: it stands in every file name."""
+"""Characters that make a raw string a pattern. A dot does not: every file name has one."""
 
 FUNCTIONS = frozenset(
     {"compile", "search", "match", "fullmatch", "split", "findall", "finditer", "sub", "subn"}
@@ -51,7 +51,7 @@ class _Piece(NamedTuple):
 
 @dataclass
 class _Strings:
-    """What the string that may come next would be: the code before it decides."""
+    """State of the code before a string, which decides whether the string is a regex."""
 
     before: tuple[str, ...] = ()
     last: int = tokenize.NEWLINE
@@ -70,7 +70,7 @@ class _Strings:
         return self.is_argument or (raw and not self.is_docstring)
 
     def after(self, piece: _Piece) -> None:
-        """Take note of one more piece of code."""
+        """The state after one more piece of code."""
         self.before, self.last = (*self.before, piece.text)[-5:], piece.kind
 
 

@@ -1,1 +1,1 @@
-"""What Fourier claims ask of networks that add modulo p."""
+"""The science of Fourier claims, on networks that add modulo p."""

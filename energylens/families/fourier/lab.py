@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Grid:
-    """What a modular-addition network computes on all p * p inputs, at the readout. Rows are a * p + b."""
+    """Values that a modular-addition network computes on all p * p inputs, at the readout. Rows are a * p + b."""
 
     logits: torch.Tensor
     neurons: torch.Tensor
 
 
 class FourierPart(Part):
-    """What Fourier claims ask of one network."""
+    """The part of the lab on one network of Fourier claims."""
 
     def grid(self, model: str, seed: int) -> Grid:
         """Logits over the p answers and last-layer neurons on all inputs, from one forward pass."""
@@ -43,7 +43,7 @@ class FourierPart(Part):
         return accuracies(self.grid(model, seed).logits, task, self.lab.recipe(model, seed))
 
     def leak_rates(self, model: str, seed: int = 0) -> dict[str, float]:
-        """How far the prediction follows a swapped-in label; see `energylens.families.fourier.probes.leak_rates`."""
+        """Rates of predictions that follow a swapped label; see `energylens.families.fourier.probes.leak_rates`."""
         import torch
 
         from energylens.families.fourier.probes import leak_rates

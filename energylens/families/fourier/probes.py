@@ -29,7 +29,7 @@ def accuracies(logits: Float[Tensor, "grid p"], task: ModularAddition, recipe: R
 
 
 def leak_rates(network: Network, generator: torch.Generator, n: int = 200) -> dict[str, float]:
-    """How often the prediction follows a label put in place of a non-operand token, by that token's name.
+    """Rates at which the prediction follows a label put in place of a non-operand token, by that token's name.
 
     For n random inputs, the token is replaced by two labels in turn, both drawn uniformly from the wrong ones; the
     prediction follows when it equals the first and then the second. By coincidence that happens once in p^2

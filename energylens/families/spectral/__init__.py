@@ -1,1 +1,1 @@
-"""What attention heads are like and how much they matter, on a network's own task."""
+"""The science of spectral claims: descriptions of attention heads, and their importance on a network's own task."""

@@ -1,4 +1,4 @@
-"""Whose numbers are these? One head is changed, and the study of the network has to name that head."""
+"""Attribution test: one head is changed, and the study of the network has to name that head."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Circuits of heads: what is left of a behaviour when every other head sees the corrupted prompt."""
+"""Circuits of heads: the share of a behaviour that is left when all other heads see the corrupted prompt."""
 
 from collections.abc import Iterable, Sequence
 from itertools import combinations
@@ -15,10 +15,10 @@ from energylens.interventions.prompts import Head
 from energylens.models.network import Network
 
 FAITHFUL = 0.9
-"""Discovery adds heads until so much of the metric is kept."""
+"""Share of the metric at which discovery stops adding heads."""
 
 NEEDED = 0.05
-"""Discovery drops heads again whose removal costs no more than this."""
+"""Largest cost of removal, as a share of the metric, of heads that discovery drops again."""
 
 Circuit = frozenset[Head]
 
@@ -61,7 +61,7 @@ def discover(network: Network, prompts: HeadPrompts) -> Circuit:
 
 
 def _grown(network: Network, prompts: HeadPrompts) -> tuple[list[Head], float]:
-    """Heads in the order in which they were added, and what they keep."""
+    """Heads in the order in which they were added, and the share that they keep."""
     circuit: list[Head] = []
     rest = heads_of(network)
     share = 0.0
@@ -78,7 +78,7 @@ def _grown(network: Network, prompts: HeadPrompts) -> tuple[list[Head], float]:
 
 
 def _pruned(network: Network, prompts: HeadPrompts, circuit: Sequence[Head], share: float) -> list[Head]:
-    """Those of the heads that are needed."""
+    """The heads that are needed."""
     circuit = list(circuit)
     while len(circuit) > 1:
         costs = removal_costs(network, prompts, circuit)

@@ -1,4 +1,4 @@
-"""A circuit as nodes and edges: what its heads pass to each other and to the logits, by path patching."""
+"""Graph of a circuit: edges are what its heads pass to each other and to the logits, by path patching."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal

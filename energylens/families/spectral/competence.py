@@ -1,4 +1,4 @@
-"""Can a network do its task? A head can't matter for what the network can't do."""
+"""Competence of a network at its task: a head can't matter for a task that the network can't do."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -20,7 +20,7 @@ REQUIRED: Mapping[str, tuple[str, Callable[[Scores], float]]] = MappingProxyType
         Text.name: ("bits_per_byte", lambda scores: 2.2 / scores["bits_per_byte"]),
     }
 )
-"""By task: the score that is asked for, and its ratio to what is required, at least 1 for a competent network."""
+"""By task: the score, and its ratio to the required score, at least 1 for a competent network."""
 
 
 @torch.no_grad()

@@ -57,7 +57,7 @@ class _Measured(NamedTuple):
 
 
 def _measured(twin: Network, state: Mapping[str, Tensor], prompts: HeadPrompts) -> _Measured:
-    """Of the float64 twin with these weights."""
+    """Logits and gaps of the float64 twin with these weights."""
     twin.bridge.load_state_dict(dict(state), strict=True)
     twin.bridge.eval().requires_grad_(False)
     names = [f"blocks.{layer}.attn.{hook}" for layer in range(twin.n_layers) for hook in ("hook_q", "hook_k")]

@@ -1,4 +1,4 @@
-"""The prompts that heads are judged on, by task: clean, corrupted, what is read, and which positions count."""
+"""Prompts that heads are judged on, by task: clean and corrupted sides, metric, and positions that count."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from energylens.models.tasks.text import TextOnCorpus
 N_PROMPTS = 256
 N_WINDOWS = 32
 WINDOW = 64
-"""Tokens of a window of text that heads are judged on, BOS included."""
+"""Number of tokens of a window of text that heads are judged on, with BOS."""
 PROMPT_STREAM = 2
 
 
@@ -56,9 +56,10 @@ def head_prompts(network: Network, seed: int, n: int | None = None) -> HeadPromp
 def induction_prompts(
     network: Network, seed: int, n: int = N_PROMPTS, corrupt: Literal["key", "value"] = "key"
 ) -> HeadPrompts:
-    """ "key": two tokens of the first occurrence trade places, so that the induction head must look elsewhere.
+    """Induction prompts by corruption.
 
-    "value": only the token that it copies is another one; see `Induction.pairs`.
+    "key": two tokens of the first occurrence trade places, so that the induction head must look elsewhere.
+    "value": only the token that the induction head copies is another one; see `Induction.pairs`.
     """
     generator = prompt_generator(seed)
     pairs = cast(Induction, network.task).pairs(n, generator, corrupt=corrupt)
@@ -127,4 +128,4 @@ PROMPTS: Mapping[str, tuple[Maker, int]] = MappingProxyType(
         Text.name: (text_prompts, N_WINDOWS),
     }
 )
-"""Per task, who makes its prompts and how many by default; adding a task to claims on heads adds one row."""
+"""Per task, the function that makes its prompts, and their default number; a task for claims on heads adds one row."""

@@ -1,4 +1,4 @@
-"""Everything that claims ask about the heads of one network, each thing measured once and when it is asked for."""
+"""The study of one network's heads, for claims; each number is measured once, on first use."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -21,10 +21,10 @@ from energylens.models.network import Network
 
 SHUFFLES = 200
 SPLITS = 100
-"""Random splits of the prompts into halves: reliability is a mean over them."""
+"""Number of random splits of the prompts into halves; reliability is a mean over them."""
 
 GAP_PROMPTS = 64
-"""Gaps settle with fewer prompts than damage does, and their singular values cost more."""
+"""Number of prompts for gaps, which settle with fewer prompts than damage does, and cost more (singular values)."""
 
 GAUGE_PROMPTS = 8
 IG_STEPS = 4
@@ -60,12 +60,12 @@ class HeadStudy:
 
     @cached_property
     def noising(self) -> Table:
-        """Damage by exact patching: what claims call importance, with its sign."""
+        """Damage by exact patching, with its sign; its size is what claims call importance."""
         return self.noising_by_prompt.mean(-1)
 
     @cached_property
     def alternatives(self) -> Alternatives:
-        """What else is called importance, attribution with IG_STEPS steps of integrated gradients among it."""
+        """Other measures of importance, among them attribution with IG_STEPS steps of integrated gradients."""
         return alternatives(self.network, self.prompts, IG_STEPS)
 
     @cached_property
@@ -104,7 +104,7 @@ class HeadStudy:
         return discover(self.network, ioi_prompts(self.network, self.seed, pairs="train"))
 
     def shuffles(self, n: int = SHUFFLES) -> Int[Tensor, "draws heads"]:
-        """Index rows that shuffle heads within their layers: what depth alone would give."""
+        """Index rows that shuffle heads within their layers, which keeps what depth alone would give."""
         return permuted_within(self.layer, torch.Generator().manual_seed(self.seed), n)
 
     def shuffled(self, values: Float[Tensor, " heads"]) -> Float[Tensor, "draws heads"]:

@@ -1,4 +1,4 @@
-"""How much every head matters, by exact patching of all of them, and by attribution.
+"""Importance of every head, by exact patching and by attribution.
 
 Every function gives the mean damage over prompts (one gives it prompt by prompt) in the unit of the task's metric, a
 logit difference or a loss in nats: tables [layer, head], float64, positive where the network gets worse.
@@ -27,7 +27,7 @@ Table = Float[Tensor, "layer head"]
 
 
 def noising(network: Network, prompts: HeadPrompts) -> Table:
-    """z of the corrupted run put into the clean one, one head at a time; for text, resample ablation."""
+    """Damage by putting z of the corrupted run into the clean one, one head at a time; for text, resample ablation."""
     return noising_by_prompt(network, prompts).mean(-1)
 
 
@@ -40,7 +40,7 @@ def noising_by_prompt(network: Network, prompts: HeadPrompts) -> Float[Tensor, "
 
 
 def denoising(network: Network, prompts: HeadPrompts) -> Table:
-    """How far the clean z lifts the corrupted run; NaN where the metric means nothing on corrupted prompts."""
+    """Gain by putting the clean z into the corrupted run; NaN where the metric means nothing on corrupted prompts."""
     if not prompts.aligned:
         shape = (network.n_layers, network.bridge.cfg.n_heads)
         return torch.full(shape, math.nan, dtype=torch.float64)
@@ -51,7 +51,7 @@ def denoising(network: Network, prompts: HeadPrompts) -> Table:
 
 
 def mean_ablation(network: Network, prompts: HeadPrompts) -> Table:
-    """z replaced by its mean over the clean prompts at that position."""
+    """Damage by replacing z with its mean over the clean prompts at that position."""
     mean = Mean(mean_z(network.bridge, prompts.clean, mask=prompts.real))
     found = ablate_heads(network.bridge, prompts.clean, prompts.metric, mean, mask=prompts.real)
     return _damage(prompts, found.change())
@@ -95,7 +95,7 @@ class Alternatives:
 
 
 def alternatives(network: Network, prompts: HeadPrompts, steps: int) -> Alternatives:
-    """All of them, from the same unedited runs. steps: of integrated gradients."""
+    """All alternatives, from the same unedited runs. steps: of integrated gradients."""
     with remembered(network.bridge):
         return Alternatives(
             denoising=denoising(network, prompts),

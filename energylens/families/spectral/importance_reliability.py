@@ -1,4 +1,4 @@
-"""How well the importance of heads is measured: what importance from other prompts says of it."""
+"""Reliability of the importance of heads: its agreement with importance from other prompts."""
 
 from typing import TYPE_CHECKING
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 def of_importance(study: "HeadStudy") -> Reliability:
-    """Of `HeadStudy.damage` over all heads."""
+    """Reliability of `HeadStudy.damage` over all heads."""
     return reliability(*study.damage_halves)
 
 
 def of_importance_within_layers(study: "HeadStudy") -> Reliability:
-    """Of `HeadStudy.damage` after every layer's mean is taken away."""
+    """Reliability of `HeadStudy.damage` after subtraction of every layer's mean."""
     first, second = (
         torch.stack([within_groups(row, study.layer) for row in half]) for half in study.damage_halves
     )
@@ -25,9 +25,9 @@ def of_importance_within_layers(study: "HeadStudy") -> Reliability:
 
 
 def same_head_first(study: "HeadStudy") -> tuple[bool, float]:
-    """(whether half of the prompts names the head that matters most on all of them, share of all splits that do).
+    """(whether half of the prompts names the head that matters most on all prompts, share of splits that do).
 
-    The half is part of the whole, so that this errs on the side of what can be reached.
+    The half is part of the whole, so that this overestimates the agreement, and so the ceiling.
     """
     named = study.damage_halves[0].argmax(1) == study.damage.argmax()
     return bool(named[0]), float(named.double().mean())

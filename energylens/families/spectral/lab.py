@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class SpectralPart(Part):
-    """What spectral claims ask of one network."""
+    """The part of the lab on one network of spectral claims."""
 
     def heads(self, model: str, seed: int) -> HeadStudy:
         """Gaps and causal importance of every attention head; see `energylens.families.spectral.head_study`."""

@@ -1,1 +1,1 @@
-"""What stability claims ask of the SAEs of one network."""
+"""The science of stability claims, on the SAEs of one network."""

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class StabilityPart(Part):
-    """What stability claims print beside the agreement of SAEs, and the dictionary that was planted."""
+    """The part of the lab on the SAEs of one network: numbers beside their agreement, and planted dictionaries."""
 
     def setting(self, model: str, kind: str, seed: int) -> dict[str, float]:
-        """What the SAEs of one network were trained on and how they came out: numbers to print beside a verdict.
+        """Numbers about the SAEs of one network and their training data, to print beside a verdict.
 
         Means over the SAEs. Explained variance and L0 are of held-out activations; dead latents fire on no training
         activation.

@@ -1,1 +1,1 @@
-"""Runs against what was known before: the ledger, other commits, other machines, and more seeds."""
+"""Comparison of a run with the ledger, with other commits and other machines, and plans for more seeds."""

@@ -26,7 +26,7 @@ from energylens.harness.jsonl import read_lines, write_lines
 from energylens.harness.verdict import row_key
 
 AMENDMENTS = "amendments.jsonl"
-"""Beside results.json, in the folder of reports."""
+"""File name, beside results.json in the folder of reports."""
 
 _KEYS = {"at", "commit", "claim", "changed", "rows"}
 
@@ -59,25 +59,25 @@ def amendments_of(
 
 
 def changes(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
-    """What differs between two declarations; of a measure only that it does."""
+    """Lines that tell what differs between two declarations; `measure` where the measuring code does."""
     lines = list(declaration_diff(old, new))
     return [MEASURE if line.startswith(f"{MEASURE}: ") else line for line in lines]
 
 
 def row_of(verdict: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a verdict in results.json what an edit may move."""
+    """Verdict, estimates and digest of controls of a row in results.json: the entries that an edit may move."""
     controls = controls_digest(verdict)
     row = {"verdict": str(verdict["word"]), "estimates": estimates_of(verdict)}
     return row | ({CONTROLS: controls} if controls else {})
 
 
 def shown(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a row of the ledger what a line tells."""
+    """Verdict and estimates of a row of the ledger, as a line tells them."""
     return {"verdict": row["verdict"], "estimates": row["estimates"]}
 
 
 def move(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> dict[str, Any]:
-    """How a row moved, as a line tells it: with digests of its nulls and ceilings where only numbers of these did."""
+    """Before and after of a row that moved, with digests of its nulls and ceilings where only their numbers moved."""
     found: dict[str, Any] = {"before": before and shown(before), "after": after and shown(after)}
     if before and after and not _moved_itself(before, after):
         found[CONTROLS] = [before[CONTROLS], after[CONTROLS]]
@@ -85,7 +85,7 @@ def move(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> d
 
 
 def moved(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> bool:
-    """Whether the word or a number differs, of a control too where both rows tell it; NaN is the same as NaN."""
+    """Whether word or numbers of two rows differ, those of controls too if both rows have them; NaN equals NaN."""
     controls = [row.get(CONTROLS) if row else None for row in (before, after)]
     return _moved_itself(before, after) or (all(controls) and controls[0] != controls[1])
 
@@ -101,9 +101,9 @@ def read_amendments(path: Path) -> list[dict[str, Any]]:
 
 
 def add_amendments(path: Path, lines: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Add those that the file does not hold, in order of time, in one step; all that it then holds.
+    """Add to the file, in one step, the edits that it lacks; returns all edits that it then holds, in order of time.
 
-    The same edit of a claim is the same however it was found: what moved tells it, and not the commit.
+    Two lines are the same edit if claim, changes and moves are the same, whatever their commits.
     """
     kept = read_amendments(path)
     known = {_identity(line) for line in kept}
@@ -115,9 +115,9 @@ def add_amendments(path: Path, lines: Iterable[Mapping[str, Any]]) -> list[dict[
 
 
 def _identity(line: Mapping[str, Any]) -> str:
-    """Numbers as they stand in the file: a NaN is text there.
+    """What makes two lines the same edit, with numbers as the file holds them (NaN is text there).
 
-    Numbers of controls tell edits of a measure apart where nothing else does.
+    Numbers of controls are included: nothing else may tell two edits of a measure apart.
     """
     rows = {key: row for key, row in line["rows"].items() if CONTROLS not in row}
     if not rows and list(line["changed"]) == [MEASURE]:

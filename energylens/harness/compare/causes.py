@@ -1,6 +1,6 @@
-"""Why two runs may disagree on a verdict: everything recorded that it rests on and that differs between them.
+"""Possible causes of two runs' disagreement on a verdict: all recorded things behind it that differ between the runs.
 
-A cause is a candidate: of several that differ, which one made the difference is not known.
+Each is only a candidate: of several differences it is not known which one changed the verdict.
 """
 
 from collections import Counter
@@ -19,7 +19,7 @@ JSON: TypeAlias = Mapping[str, Any]
 
 
 class Kind(StrEnum):
-    """What can make two runs differ, in the order in which it is told."""
+    """Kinds of causes, in the order in which they are told."""
 
     DECLARATION = "declaration"
     SEED = "seed"
@@ -33,7 +33,7 @@ class Kind(StrEnum):
 
 
 UNEXPLAINED = "same code, same recipe, same data, same environment, same seeds"
-"""What is told where nothing differs: then something is not deterministic."""
+"""Detail of a verdict that differs though nothing behind it does: something is not deterministic."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Cause:
 
 
 def causes(old: JSON, new: JSON, before: JSON, after: JSON) -> list[Cause]:
-    """What differs behind the verdicts `before` and `after` of one row, which the results `old` and `new` hold."""
+    """Causes that may explain the verdicts `before` and `after` of one row, in the results `old` and `new`."""
     unfinished = [verdict for verdict in (before, after) if verdict["word"] in (Word.NOT_RUN, ERROR)]
     if unfinished:
         return [Cause(Kind.NOT_RUN, verdict["reason"]) for verdict in unfinished]
@@ -70,7 +70,7 @@ def causes(old: JSON, new: JSON, before: JSON, after: JSON) -> list[Cause]:
 
 
 def reached_from(names: Iterable[str], links: Mapping[str, Iterable[str]]) -> set[str]:
-    """These names and all that they link to, directly or not: files and their imports, artifacts and their inputs."""
+    """Names that these link to, directly or not, and these: files and their imports, artifacts and their inputs."""
     reached: set[str] = set()
     waiting = list(names)
     while waiting:
@@ -82,7 +82,7 @@ def reached_from(names: Iterable[str], links: Mapping[str, Iterable[str]]) -> se
 
 
 def declarations(old: JSON, new: JSON, claim: str) -> tuple[dict[str, str], dict[str, str]]:
-    """What each run declares of a claim; empty where it does not know it. Code is compared file by file instead."""
+    """A claim's declaration in each run, without the hash of code; empty where a run does not know the claim."""
     first, second = (
         {c["id"]: without_measure(c["declaration"]) for c in run["claims"]} for run in (old, new)
     )
@@ -90,7 +90,7 @@ def declarations(old: JSON, new: JSON, claim: str) -> tuple[dict[str, str], dict
 
 
 def _merged(found: Iterable[Cause]) -> list[Cause]:
-    """Causes that differ only in the artifacts that they concern are one; in the order of their kinds."""
+    """Causes in the order of their kinds, merged where they differ only in the artifacts that they concern."""
     where: dict[tuple[Kind, str], dict[str, None]] = {}
     for cause in found:
         where.setdefault((cause.kind, cause.detail), {}).update(dict.fromkeys(cause.where))
@@ -99,7 +99,7 @@ def _merged(found: Iterable[Cause]) -> list[Cause]:
 
 
 def _of_declaration(old: JSON, new: JSON, claim: str) -> Iterator[Cause]:
-    """Of the claim, and of the gates that it lists in either run."""
+    """Differences in the declarations of the claim and of the gates that it lists in either run."""
     declared = [c for run in (old, new) for c in run["claims"] if c["id"] == claim]
     gates = {gate["claim"]: None for each in declared for gate in each["gates"]}
     for each in (claim, *gates):
@@ -114,7 +114,7 @@ def _of_seeds(before: JSON, after: JSON) -> Iterator[Cause]:
 
 
 def _of_data(before: JSON, after: JSON) -> Iterator[Cause]:
-    """Of what the model is trained on, as both verdicts tell it; older files may not."""
+    """Differences in the fingerprint of the training data; none where a verdict of an older file has no fingerprint."""
     first, second = (verdict.get("data", "unknown")[:12] or "none" for verdict in (before, after))
     if first != second and "unknown" not in (first, second):
         yield Cause(Kind.DATA, f"{first} -> {second}")
@@ -126,7 +126,7 @@ def _of_environment(old: JSON, new: JSON) -> Iterator[Cause]:
 
 
 def _of_files(old: JSON, new: JSON, before: JSON, after: JSON) -> Iterator[Cause]:
-    """Files that measured and judged, started from or imported."""
+    """Differences in files that measured or judged, or that these import."""
     if before["basis"]["code"] == after["basis"]["code"]:
         return
     first, second = _hashes(old, before), _hashes(new, after)
@@ -144,10 +144,10 @@ def _hashes(sources: JSON, verdict: JSON) -> dict[str, str]:
 def _artifacts(
     old: JSON, new: JSON, before: JSON, after: JSON
 ) -> tuple[list[tuple[JSON, JSON]], list[Cause]]:
-    """Artifacts of both runs that stand for each other, and as causes those that only one run used.
+    """Pairs of corresponding artifacts of both runs, and causes for artifacts that only one run used.
 
-    The same key; else the same label, where only one has it; else the same place among all others, if their classes
-    agree.
+    Artifacts correspond if they have the same key; else the same label, if it is unique; else the same place among the
+    rest, if their classes agree.
     """
     first, second = (
         {key: run["basis"]["artifacts"][key] for key in verdict["basis"]["artifacts"]}
@@ -175,7 +175,7 @@ def _place(artifact: JSON) -> tuple[str, str, str]:
 
 
 def _of_artifact(first: JSON, second: JSON) -> Iterator[Cause]:
-    """Why one artifact is not the other's."""
+    """Causes for the differences between two corresponding artifacts."""
     where = (second["label"],)
     yield from (Cause(Kind.RECIPE, line, where) for line in _changed(first["recipe"], second["recipe"]))
     yield from (Cause(Kind.DATA, line, where) for line in _changed(first["data"], second["data"]))

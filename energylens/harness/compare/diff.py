@@ -1,6 +1,6 @@
-"""Two runs compared: which verdicts and estimates changed, and what may have caused it.
+"""Changes of verdicts and estimates between two runs, with their possible causes.
 
-Pure: two contents of results.json in, changes out.
+The functions are pure: they take the contents of two results.json and return changes.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from energylens.harness.verdict import Word, row_key
 
 
 class Status(StrEnum):
-    """What became of a verdict; the order is that of importance."""
+    """Kinds of change of a verdict, the most important first."""
 
     FLIP = "flip"
     AMENDED = "amended"
@@ -41,7 +41,7 @@ class Change:
 
 
 def diff(old: JSON, new: JSON) -> list[Change]:
-    """Every row of either run, the most important change first, then in the order of declaration.
+    """Changes of every row of either run, the most important first, then in the order of declaration.
 
     Verdicts compare as in the ledger: between HOLDS, REFUTED and INVALID they flip, into and out of INCONCLUSIVE they
     drift, with another declaration they are amended. The same verdict has moved if any of its numbers differs in six
@@ -81,7 +81,7 @@ def _status(old: JSON, new: JSON, before: JSON, after: JSON) -> Status:
 
 
 def _numbers(verdict: JSON) -> list[Any]:
-    """What is the same in the same verdict. NaN is the same as NaN, so numbers are compared as text."""
+    """Numbers and qualifiers that two equal verdicts share; as text, so that NaN equals NaN."""
     parts = [
         (part["part"], part["word"], *(str(short(part[name])) for name in ("estimate", "low", "high")))
         for part in verdict["parts"]

@@ -2,8 +2,8 @@
 
 A line tells when and where it ran (`at`: UTC, `commit`, `dirty`, `environment`: a digest of versions and machine)
 and the verdict of every `claim/model/variant` that was reached: `word`, `qualifiers`, `declaration` (start of its
-hash) and per part [estimate, low, high, word], numbers to six significant digits. A run that gives what the one before
-it gave, in the same environment, has no line: see `is_news`.
+hash) and per part [estimate, low, high, word], numbers to six significant digits. A run with the results of the run
+before it, in the same environment, has no line: see `is_news`.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ _DIGITS = 8
 
 
 def history_line(results: Mapping[str, Any]) -> dict[str, Any]:
-    """What the history keeps of a run; see the module. A user's own checkpoints and what did not run are left out."""
+    """The line of a run; see the module. A user's own checkpoints and verdicts that did not run are left out."""
     provenance = results["provenance"]
     declared = {claim["id"]: _declared(claim)[:_DIGITS] for claim in results["claims"]}
     reached = [
@@ -54,7 +54,7 @@ def history_line(results: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _declared(claim: Mapping[str, Any]) -> str:
-    """Hash of what is declared, whatever code measures it: edits of that are told by their own file."""
+    """Hash of a declaration without its measuring code, whose edits are in `amendments.jsonl`."""
     texts = claim.get("declaration", {})
     return hash_of(without_measure(texts)) if MEASURE in texts else str(claim["declaration_hash"])
 
@@ -64,15 +64,15 @@ def _digest(content: Any) -> str:
 
 
 def is_news(line: Mapping[str, Any], history: Sequence[Mapping[str, Any]], timed: Collection[str]) -> bool:
-    """Whether a run gives other verdicts or numbers than the last one of the history, or the same elsewhere.
+    """Whether a run has other verdicts or numbers than the last run of the history, or another environment.
 
-    timed: claims whose numbers another run gives otherwise, so that they are none.
+    timed: claims that measure time, whose numbers always differ and are no news.
     """
     return not history or _told(line, timed) != _told(history[-1], timed)
 
 
 def _told(line: Mapping[str, Any], timed: Collection[str]) -> Any:
-    """As the file holds it: a NaN is text there."""
+    """A row as the file holds it: NaN is text there."""
     rows = {
         key: {name: value for name, value in row.items() if name != "parts" or _claim_of(key) not in timed}
         for key, row in line["rows"].items()

@@ -1,12 +1,13 @@
-"""The ledger: the verdicts we currently stand by, and whether this run agrees with them.
+"""The ledger of the verdicts that we currently stand by, and the comparison of a run with them.
 
-`ledger.toml` has one table per claim, model and variant: verdict, estimates, the declaration and its hash,
-plus what it rests on: a digest of the artifacts' bits, and the machine. On the same artifacts a flip between HOLDS,
-REFUTED and INVALID is red; a move into or out of INCONCLUSIVE is drift, and so is any on other data (the text of
-another Python); an edited declaration is amended, with its diff.
+`ledger.toml` has one table per claim, model and variant: verdict, estimates, the declaration and its hash, a digest of
+the artifacts' bits, and the machine. On the same artifacts a flip between HOLDS, REFUTED and INVALID is red (it fails
+the run); a change into or out of INCONCLUSIVE is drift, and so is any change on other data (the text of another
+Python); an edited declaration is amended, with its diff.
 
-On other artifacts, or another machine, a run is a replication: another word *differs here*, with the difference in
-standard errors, and is not red. An estimate beyond `replication.FAR` of them *does not replicate*, whatever the word.
+On other artifacts, or another machine, a run is a replication: a verdict with another word *differs here*, with the
+difference in standard errors, and is not red. An estimate more than `replication.FAR` standard errors away *does not
+replicate*, whatever its word.
 """
 
 import tomllib
@@ -24,7 +25,7 @@ from energylens.harness.provenance import machine_of
 from energylens.harness.verdict import Word, row_key
 
 CONTROLS = "controls"
-"""Entry of a row: digest of what the claim's nulls and ceilings gave; rows of older ledgers have none."""
+"""Entry of a row: digest of the numbers of the claim's nulls and ceilings; rows of older ledgers have none."""
 
 
 class Mode(StrEnum):
@@ -65,14 +66,14 @@ class Comparison:
 def read_ledger(path: Path) -> dict[str, dict[str, Any]]:
     """Rows by key; empty when there is no file. Raises InputError, naming the file, when it is not TOML.
 
-    A row of an older ledger tells no machine of its own: it was recorded on that of the ledger's environment.
+    A row of an older ledger has no machine of its own: it was recorded on the machine of the ledger's environment.
     """
     if not path.exists():
         return {}
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path} is not valid TOML: {error}") from None
+        raise InputError(f"{path} is not valid TOML: {error}; mend it, or restore it from git") from None
     environment = content.get("environment", {})
     made_on = {"machine": machine_of(environment)} if "cpu" in environment else {}
     return {
@@ -83,9 +84,9 @@ def read_ledger(path: Path) -> dict[str, dict[str, Any]]:
 def compare(
     verdict: Mapping[str, Any], claim: Mapping[str, Any], row: Mapping[str, Any] | None, mode: Mode
 ) -> Comparison:
-    """Whether this verdict is the recorded one; both as they stand in results.json.
+    """Compare a verdict with its recorded row; verdict and claim as results.json holds them.
 
-    A user's own checkpoint, a NOT RUN and, but for strict mode, what is timed are never red.
+    Never red are a user's own checkpoint, NOT RUN and, except in strict mode, claims that measure time.
     """
     key, word = row_key(verdict["claim"], verdict["model"], verdict["variant"]), verdict["word"]
     if mode in (Mode.IGNORE, Mode.UPDATE) or verdict["own_checkpoint"] or word == Word.NOT_RUN:
@@ -114,7 +115,7 @@ def compare(
 def is_replication(verdict: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
     """Whether the verdict rests on other artifacts than the recorded one, or was measured on another machine.
 
-    What either does not tell is taken to be the same. Fewer seeds, and networks of other data, replicate nothing.
+    Entries that either lacks are taken as equal. A run on fewer seeds or on other data is no replication.
     """
     if verdict["partial"] or row.get("data", "") != verdict.get("data", ""):
         return False
@@ -125,7 +126,7 @@ def is_replication(verdict: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
 def _replicated(
     key: str, verdict: Mapping[str, Any], row: Mapping[str, Any], z: Mapping[str, float], strict: bool
 ) -> Comparison:
-    """A verdict on other artifacts or another machine, or timed at another time: it is red in strict mode only."""
+    """Comparison of a replication, or of a claim that measures time: it is red in strict mode only."""
     far = any(abs(each) > FAR for each in z.values())
     same = row["verdict"] == verdict["word"]
     if same and not far:
@@ -146,7 +147,7 @@ def _z_by_part(row: Mapping[str, Any], verdict: Mapping[str, Any]) -> dict[str, 
 
 
 def _z(part: Mapping[str, Any], row: Mapping[str, Any]) -> float:
-    """NaN for a row that tells no standard error."""
+    """z of every part against the recorded row; NaN for a row without standard error."""
     name = part["part"]
     recorded = Estimate(
         float(row["estimates"][name][0]),
@@ -159,7 +160,7 @@ def _z(part: Mapping[str, Any], row: Mapping[str, Any]) -> float:
 def _amended(
     row: Mapping[str, Any], verdict: Mapping[str, Any], claim: Mapping[str, Any], strict: bool
 ) -> Comparison:
-    """A verdict on another declaration than the recorded one, or by another measure."""
+    """Comparison of a verdict on another declaration than the recorded one, or by other measuring code."""
     if _differs_in_measure_alone(row, claim):
         return _other_measure(row, verdict, claim, strict)
     key = row_key(verdict["claim"], verdict["model"], verdict["variant"])
@@ -169,7 +170,7 @@ def _amended(
 
 
 def _differs_in_measure_alone(row: Mapping[str, Any], claim: Mapping[str, Any]) -> bool:
-    """Whether the same is declared and other code measures it, or code that the row does not tell."""
+    """Whether the declaration is the recorded one and its measuring code is another, or is not recorded."""
     if row["declaration_hash"] == claim["declaration_hash"]:
         return False
     changed = list(declaration_diff(row["declaration"], claim["declaration"]))
@@ -179,9 +180,9 @@ def _differs_in_measure_alone(row: Mapping[str, Any], claim: Mapping[str, Any]) 
 def _other_measure(
     row: Mapping[str, Any], verdict: Mapping[str, Any], claim: Mapping[str, Any], strict: bool
 ) -> Comparison:
-    """The same where word and numbers are, to six significant digits; else amended. Whatever the artifacts.
+    """Comparison by other measuring code: same if word and numbers are, to six digits; else amended.
 
-    Numbers of nulls and ceilings count: what is better than chance, and what is in reach, rests on them.
+    Numbers of nulls and ceilings count: comparisons with chance and with the ceiling rest on them.
     """
     qualifiers = list(row.get("qualifiers", ())), list(verdict["qualifiers"])
     same = row["verdict"] == verdict["word"] and qualifiers[0] == qualifiers[1]
@@ -200,7 +201,7 @@ def _other_measure(
 
 
 def _is_recorded(recorded: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
-    """NaN is the same as NaN, so numbers are compared as text."""
+    """Whether word and numbers are the recorded ones; compared as text, so that NaN equals NaN."""
     texts = [
         {part: [str(short(x)) for x in numbers] for part, numbers in each.items()}
         for each in (recorded, found)
@@ -215,9 +216,9 @@ def estimates_of(verdict: Mapping[str, Any]) -> dict[str, list[float]]:
 
 
 def controls_digest(verdict: Mapping[str, Any]) -> str:
-    """First 16 hex digits of the sha256 of what nulls and ceilings gave, to six significant digits; empty for none.
+    """First 16 hex digits of the sha256 of the numbers of nulls and ceilings (six digits); empty without these.
 
-    A null that is only printed beside the claim does not count.
+    A null that does not qualify, and so is only printed beside the claim, does not count.
     """
     nulls = [null for null in verdict.get("nulls", ()) if null["qualifies"]]
     numbers = {
@@ -239,8 +240,8 @@ def updated(
     """The ledger after a run: judged rows replaced, and after a complete run rows of vanished claims dropped.
 
     declared: keys of rows that are declared and not in these results, such as those of larger tiers. Partial, NOT
-    RUN and own-checkpoint verdicts and errors are never recorded. The row of what is timed stays while its times alone
-    differ.
+    RUN and own-checkpoint verdicts and errors are never recorded. The row of a claim that measures time is kept where
+    only its times differ.
     """
     claims = {claim["id"]: claim for claim in results["claims"]}
     by_key = {row_key(v["claim"], v["model"], v["variant"]): v for v in results["verdicts"]}
@@ -260,14 +261,14 @@ def is_recorded(verdict: Mapping[str, Any]) -> bool:
 
 
 def _timed_again(row: Mapping[str, Any], verdict: Mapping[str, Any], claim: Mapping[str, Any]) -> bool:
-    """Whether nothing but the time differs, as it does in every run: the row is kept."""
+    """Whether a claim that measures time differs from its row in nothing but times, so that the row is kept."""
     told = [(row["declaration_hash"], claim["declaration_hash"]), (row["verdict"], str(verdict["word"]))]
     told += [(row.get(name, ""), verdict.get(name, "")) for name in ("artifacts", "machine", "data")]
     return bool(claim.get("timed")) and all(old == new for old, new in told)
 
 
 def write_ledger(path: Path, rows: Mapping[str, dict[str, Any]], environment: Mapping[str, Any]) -> None:
-    """Write atomically."""
+    """Write the ledger in one step: a reader sees the old file or the new one."""
     import tomli_w
 
     text = tomli_w.dumps({"environment": dict(environment), "verdicts": dict(rows)})
@@ -282,7 +283,7 @@ def declaration_diff(old: Mapping[str, str], new: Mapping[str, str]) -> Iterable
 
 
 def short(value: float | str) -> float:
-    """Six significant digits: enough to see a change, few enough to review."""
+    """A number to six significant digits: enough to see a change, few enough to review."""
     return float(f"{float(value):.6g}")
 
 

@@ -1,4 +1,4 @@
-"""What number of seeds would decide a claim, from the results of a run: its estimates, their spread, its boundaries."""
+"""Numbers of seeds that would decide a claim, from estimates, their spread and boundaries in the results of a run."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 JSON = Mapping[str, Any]
 
 CAP = 1000
-"""More seeds than this are not looked for."""
+"""Largest number of seeds that is tried."""
 
 _SCALE_OF = {"Fisher's z": "fisher z", "geometric mean": "log"}
-"""What the description of a statistic says where its t interval is not taken in the claim's own units."""
+"""Words in a statistic's description that tell a scale other than the claim's own units, and that scale."""
 
 _ASYMMETRY = 1e-6
 
 
 @dataclass(frozen=True)
 class Need:
-    """A number of seeds, and what it would be at the smallest and the largest spread that the data leave open (90 %).
+    """A number of seeds, and its range over the spreads that the data leave open (90 %).
 
-    None is more than CAP. A hit rate has no spread of its own, so no such range.
+    None stands for more than CAP. A hit rate has no spread of its own, and so no range.
     """
 
     seeds: int | None
@@ -40,9 +40,9 @@ class Row:
     """One part of a claim on one model and variant.
 
     reason: why no number of seeds is told, or "". sd: standard deviation of a seed on `scale` (the claim's own units if
-    "linear"); NaN for hit rates. distance: of the estimate to the nearest boundary; distance_sd: the same in sd.
-    same: would decide at the same estimate and spread. powered: would decide with the power asked for.
-    declared: seeds that the claim declares; decides: ranges of true values that so many decide with that power.
+    "linear"); NaN for hit rates. distance: from the estimate to the nearest boundary; distance_sd: the same in sd.
+    same: seeds that would decide at the same estimate and spread. powered: seeds that would decide with the power asked
+    for. declared: seeds that the claim declares; decides: ranges of true values that these decide with that power.
     """
 
     model: str
@@ -67,8 +67,8 @@ class Row:
 def plan(results: JSON, claim_id: str, model: str = "", power: float = 0.8) -> list[Row]:
     """Rows for every model, variant and part of a claim, or for one model.
 
-    Takes each estimate and its spread for the truth: both come from few seeds, so all numbers are "about".
-    Raises InputError for an unknown claim or model, naming the nearest, and for a power that is none.
+    Each estimate and its spread are taken for the truth: both come from few seeds, so all numbers are "about".
+    Raises InputError for an unknown claim or model, naming the nearest, and for a power out of range.
     """
     claims = {str(claim["id"]): claim for claim in results["claims"]}
     if claim_id not in claims:
@@ -82,9 +82,9 @@ def plan(results: JSON, claim_id: str, model: str = "", power: float = 0.8) -> l
 
 
 def rebuilt(part: JSON, statistic: str) -> "Interval | None":
-    """The interval of a part with its standard error, from its ends; None where the ends show no t interval.
+    """The interval of a part with its standard error, rebuilt from its ends; None if they are of no t interval.
 
-    statistic: its description in results.json. An exact binomial interval is recognised, and the scale of the others.
+    statistic: its description in results.json, which tells an exact binomial interval, and the scale of others.
     """
     from energylens.stats import CONFIDENCE, Interval, clopper_pearson
     from energylens.stats.interval import t_quantile
@@ -103,7 +103,7 @@ def rebuilt(part: JSON, statistic: str) -> "Interval | None":
 
 
 def _without_spread(part: JSON) -> bool:
-    """Whether too few seeds, or equal ones, left the part without a spread to judge by."""
+    """Whether a part has no spread, because its seeds are too few or all equal."""
     width = float(part["high"]) - float(part["low"])
     return math.isinf(width) or width <= NO_SPREAD * max(1.0, abs(float(part["estimate"])))
 
@@ -125,7 +125,7 @@ def _rows(claim: JSON, verdict: JSON, power: float) -> Iterator[Row]:
 
 
 def _planned(row: Row, part: JSON, statistic: str, broken: str, power: float) -> Row:
-    """The row with spread, distance and numbers of seeds, as far as the part has them."""
+    """The row, with those of spread, distance and numbers of seeds that the part has."""
     from energylens.stats import decidable
     from energylens.stats.scale import scaled
 

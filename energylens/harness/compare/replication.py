@@ -1,4 +1,4 @@
-"""Runs on several machines compared: the same recipe trains another network there, so each is a replication.
+"""Comparison of runs on several machines, where the same recipe trains other networks: each run is a replication.
 
 The difference of two estimates is counted in standard errors, z = (there - here) / sqrt(se_there^2 + se_here^2), on
 the scale on which the statistic takes its interval (Fisher's z of correlations, logarithm of ratios). Networks of the
@@ -16,13 +16,13 @@ from energylens.harness.provenance import machine_of
 from energylens.harness.verdict import Word, row_key
 
 FAR = 3.3
-"""An estimate does not replicate beyond this |z|: two-sided p = .001 for a normal z, .01 for errors from five seeds."""
+"""Largest |z| of an estimate that replicates: two-sided p = .001 for a normal z, .01 for errors from five seeds."""
 
 NOTABLE = 2.0
-"""Beyond this |z| lie 4.6 % of normal z, 8 % where both errors are estimated from five independent seeds."""
+"""A notable |z|: 4.6 % of normal z lie beyond it, 8 % where both errors are estimated from five independent seeds."""
 
 CORRELATED = 5
-"""Seeds that an estimate needs in both runs for a correlation between them."""
+"""Smallest number of seeds, shared by both runs, with which an estimate has a correlation between the runs."""
 
 _JUDGED = {str(word) for word in Word} - {str(Word.NOT_RUN)}
 
@@ -127,13 +127,15 @@ def estimate_of(part: JSON) -> Estimate:
 
 
 def replicate(here: JSON, there: JSON) -> Replication:
-    """Compare a run with the run of record, verdict by verdict, where both judged and declare the same.
+    """Compare a run with the run of record, verdict by verdict, on claims that both judged on the same declaration.
 
-    Raises InputError where the two share no such verdict.
+    Raises InputError where the two runs share no such verdict.
     """
     pairs = list(_shared(here, there))
     if not pairs:
-        raise InputError("the two runs share no verdict that both judged on the same declaration")
+        raise InputError(
+            "the two runs share no verdict that both judged on the same declaration; name runs of the same claims"
+        )
     return Replication(
         machine=machine_of(there["provenance"]),
         against=machine_of(here["provenance"]),
@@ -176,9 +178,9 @@ def _values(run: JSON, rows: Collection[str]) -> Iterator[tuple[tuple[str, str, 
 
 
 def _shared(here: JSON, there: JSON) -> Iterator[tuple[JSON, JSON]]:
-    """Findings that both runs judged in full on the same declaration; the code of the measure may differ.
+    """Findings that both runs judged in full on the same declaration; the measuring code may differ.
 
-    What measures the machine itself is left out.
+    Claims that measure time or memory are left out.
     """
     left_out = {c["id"] for c in here["claims"] if c["role"] == "gate" or c.get("timed")}
     first, second = (_declared(run) for run in (here, there))
@@ -224,7 +226,7 @@ def _numbers(part: JSON) -> tuple[float, float, float]:
 
 
 def share_beyond(z: Iterable[float], limit: float = NOTABLE) -> float:
-    """Share of |z| above the limit; NaN of none."""
+    """Share of |z| above the limit; NaN without any z."""
     found = [abs(each) for each in z]
     return sum(each > limit for each in found) / len(found) if found else math.nan
 

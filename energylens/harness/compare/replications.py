@@ -1,4 +1,4 @@
-"""replications.jsonl: one line per machine on which the findings were run beside the run of record.
+"""replications.jsonl: one line per machine on which the findings were run again.
 
 A line tells when and where (`at`, `commit`, `machine`, `against`: the machine of record), how many verdicts both runs
 judged and how many have the same word, z of every part, the correlation of seeds, and what differs or does not
@@ -14,14 +14,14 @@ from energylens.harness.compare.replication import FAR, NOTABLE, PartPair, Repli
 from energylens.harness.jsonl import read_lines, write_lines
 
 REPLICATIONS = "replications.jsonl"
-"""In the folder of reports."""
+"""File name, in the folder of reports."""
 
 _KEYS = {"at", "commit", "machine", "against", "verdicts", "same", "z", "differs", "not_replicated"}
 _DIGITS = 3
 
 
 def replication_line(found: Replication) -> dict[str, Any]:
-    """What is kept of a comparison; z to three digits, undefined ones left out, infinite ones as text."""
+    """The line of a comparison; z to three digits, undefined z left out, infinite z as text."""
     return {
         "at": found.at,
         "commit": found.commit,
@@ -48,16 +48,16 @@ def _told(part: PartPair) -> dict[str, Any]:
 
 
 def record_replication(path: Path, line: Mapping[str, Any]) -> None:
-    """Add the line, or replace that of the same machine; the file is replaced in one step."""
+    """Add the line, or replace the line of the same machine; the file is replaced in one step."""
     others = [each for each in read_replications(path) if each["machine"] != line["machine"]]
     write_lines(path, [*others, line])
 
 
 def read_replications(path: Path) -> list[dict[str, Any]]:
-    """All lines; none where there is no file. Raises InputError, naming file and line, for what is none."""
+    """All lines; none where there is no file. Raises InputError, naming file and line, for any other line."""
     return read_lines(path, "replication", lambda line: line.keys() >= _KEYS)
 
 
 def share_notable(line: Mapping[str, Any]) -> float:
-    """Share of a line's |z| beyond NOTABLE; NaN where it has none."""
+    """Share of a line's |z| beyond NOTABLE; NaN where it has no z."""
     return share_beyond(map(float, line["z"]))

@@ -18,7 +18,7 @@ class Commit:
 
 
 class Repository:
-    """The git repository that a folder is in; paths are those below the folder. Use it in a `with`.
+    """The git repository that a folder is in, used in a `with` statement; paths are relative to the folder.
 
     Raises InputError outside of a repository, and where git can't be run.
     """
@@ -44,7 +44,7 @@ class Repository:
         self._reading.communicate()
 
     def commits(self, *paths: str) -> list[Commit]:
-        """Commits that touched any of these files, the oldest first; of a merge only its own line of history."""
+        """Commits that touched any of these files, the oldest first, along first parents of merges."""
         done = self._git("log", "--first-parent", "--reverse", "--format=%H %cI", "--", *paths)
         return [Commit(*line.split()) for line in done.stdout.decode().splitlines()]
 
@@ -54,7 +54,7 @@ class Repository:
         return set(done.stdout.decode(errors="surrogateescape").split("\0"))
 
     def read(self, commit: Commit, path: str) -> bytes | None:
-        """Content of a file as it was in this commit; None where there was none."""
+        """Content of a file as it was in this commit; None where there was no such file."""
         if "\n" in path:
             return None
         assert self._reading.stdin
@@ -75,7 +75,7 @@ class Repository:
 
 
 def first_with(commits: list[Commit], repository: Repository, path: str) -> Iterator[Commit]:
-    """The commits from the first on that holds this file."""
+    """The commits from the first one on that holds this file."""
     found = False
     for commit in commits:
         found = found or repository.read(commit, path) is not None

@@ -1,4 +1,4 @@
-"""A run by name: the file that holds its results, or a git revision that committed them."""
+"""Results of a run by name: a results.json, or a git revision that committed one."""
 
 import subprocess
 from pathlib import Path
@@ -9,16 +9,16 @@ from energylens.harness.results import parse_results, read_results
 from energylens.harness.timings import read_times
 
 COMMITTED = "reports/results.json"
-"""Where a revision has its results, from the top folder of the repository."""
+"""Path of the results in a revision, from the top folder of the repository."""
 
 _COMPARED = {"provenance", "claims", "verdicts"}
 
 
 def results_of(name: str) -> dict[str, Any]:
-    """What `energylens diff` compares: a file, a revision (its `reports/results.json`), or `revision:path`.
+    """Results of a file, of a revision (its `reports/results.json`), or of `revision:path`.
 
-    When a run started is told where its timings.json lies beside the file.
-    Raises InputError, naming it, for what is none of them or holds no results that this version reads.
+    The start of the run is included where its timings.json lies beside the file.
+    Raises InputError for any other name, and for results that this version can't read.
     """
     path = Path(name)
     found = read_results(path) | read_times(path) if path.is_file() else _committed(name)
@@ -35,7 +35,7 @@ def _committed(name: str) -> dict[str, Any]:
             f"{name!r} is no file, and no revision either: {Path.cwd()} is not in a git repository"
         )
     if _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}").returncode:
-        raise InputError(f"{name!r} is neither a file nor a git revision")
+        raise InputError(f"{name!r} is neither a file nor a git revision; name a results.json or a revision")
     shown = f"{revision}:{path or COMMITTED}"
     done = _git("show", shown)
     if done.returncode:

@@ -1,1 +1,1 @@
-"""What a claim is: its declaration, regions, controls, statistics, and what it asks to be measured."""
+"""Declarations of claims: regions, controls, statistics, and the cases that a claim asks for."""

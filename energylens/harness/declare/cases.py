@@ -1,4 +1,4 @@
-"""Which measurements and verdicts a claim asks for, in a fixed order with typeable ids."""
+"""Cases of a claim, its measurements and verdicts, in a fixed order and with ids that can be typed."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -56,9 +56,9 @@ def cases_behind(
     seeds_by_model: Callable[[Claim], Mapping[str, tuple[int, ...]]],
     resolve: Callable[[str, Claim], Declared],
 ) -> Iterator[Case]:
-    """The measurements that a verdict rests on: its gates, every seed of the claim and its nulls. Of any other, itself.
+    """The measurements that a verdict rests on (gates, seeds, nulls); of a measurement the measurement itself.
 
-    resolve: the claim behind a gate's id, asked for by a claim.
+    resolve: gives the claim behind a gate's id, for the claim that lists the gate.
     """
     if case.seed is not None:
         yield case

@@ -1,4 +1,4 @@
-"""Find the claims declared in a folder, without pytest: for `energylens list`, and for gates in other files."""
+"""Search for the claims declared in a folder, without pytest: for `energylens list`, and for gates in other files."""
 
 import importlib.util
 import sys

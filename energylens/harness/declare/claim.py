@@ -1,4 +1,4 @@
-"""Claim declarations: what was found, where it was published, on what it is checked, what would refute it."""
+"""Declarations of claims: the finding, its source, the models and seeds that it is checked on, its region."""
 
 import hashlib
 import json
@@ -16,11 +16,11 @@ from energylens.harness.declare.statistic import Mean, Statistic
 
 TIERS = ("cpu", "full", "pretrained", "gpu")
 MEASURE = "measure"
-"""Entry of a recorded declaration that tells the code which measures; no claim declares it."""
+"""Entry of a recorded declaration: hash of the measuring code; no claim declares it."""
 
 
 def without_measure(declaration: Mapping[str, str]) -> dict[str, str]:
-    """What a recorded declaration says, whatever code measures it."""
+    """A recorded declaration without the hash of its measuring code."""
     return {name: text for name, text in declaration.items() if name != MEASURE}
 
 
@@ -64,7 +64,7 @@ class Claim:
 
     @property
     def controls(self) -> tuple[Control, ...]:
-        """Nulls and ceilings: what is measured beside the claim's own body."""
+        """Nulls and ceilings, which are measured in addition to the claim's own body."""
         return (*self.nulls, *self.ceilings)
 
     def seeds_of(self, model: str) -> tuple[int, ...]:
@@ -100,7 +100,7 @@ class Claim:
 
 
 def hash_of(declaration: Mapping[str, Any]) -> str:
-    """First 16 hex digits of the sha256 of a declaration, or of what else is in JSON types, as text."""
+    """First 16 hex digits of the sha256 of a declaration, or of another value in JSON types, as text."""
     return hashlib.sha256(json.dumps(declaration, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -138,13 +138,13 @@ def claim(
     statistic: how seeds become an estimate (`Mean`, `FisherZ`, `GeometricMean`, `HitRate`, `Pairs`, or your own
         `Statistic`), one for all parts or by part.
     stated: "as stated" (the published threshold and setting) or "restated" (the strongest careful version).
-    published_on: the models of the finding as it was published, whether or not they are among `models`; empty where no
+    published_on: the models that the finding was published on, whether or not they are among `models`; empty where no
         network took part. Left out, the finding counts as published on all of `models`.
     seeds_on: seeds of models that have other seeds than `seeds`.
-    undefined_is: id of the claim that says what is found where this one is undefined (NaN).
-    timed: whether it measures the machine (seconds, bytes): another run gives other numbers, which replicate
-        nothing and stand in timings.json, which is not committed.
-    figure: what to draw of the `series` of its measurements.
+    undefined_is: id of the claim that says what is found where this claim is undefined (NaN).
+    timed: whether the claim measures time or memory: its numbers differ from run to run, replicate nothing, and are
+        kept in timings.json, which is not committed.
+    figure: how to draw the `series` of the measurements.
     needs: function (lab, model, variant, seed) -> recipes to build ahead of the measurements.
     Raises DeclarationError, naming claim and file, for a declaration that could not be judged.
     """
@@ -193,10 +193,11 @@ def gate(
     """Declare an instrument check: a plain predicate on every seed, without interval.
 
     must_fail: models among `models` that the gate has to reject; a gate that lets one pass is INVALID.
-    rejects: broken instruments: the same check, sabotaged, which no seed may pass. At least one of either.
+    rejects: broken instruments: sabotaged versions of the check, which no seed may pass. A gate needs at least one
+        `must_fail` or `rejects`.
     competence: the gate asks whether a network can do its task. Seeds that fail it are excluded and
     counted; with fewer than four fifths left the claim is INVALID. Any other failed gate is INVALID at once.
-    timed: whether it measures the machine, as of a claim.
+    timed: whether the gate measures time or memory, as of a claim.
     """
 
     def declare(where: str, function: str) -> Claim:
@@ -221,7 +222,7 @@ def claim_of(function: Callable[..., Any] | None) -> Claim | None:
 
 
 def _declaring(id: str, declare: Callable[[str, str], Claim]) -> Callable[[Body], Body]:
-    """The decorator: makes the declaration, validates it, and hangs it on the body. Errors name claim and file."""
+    """The decorator that makes a declaration, validates it and attaches it to the body. Errors name claim and file."""
 
     def decorate(body: Body) -> Body:
         where = f"{body.__code__.co_filename}:{body.__code__.co_firstlineno}"
@@ -239,12 +240,14 @@ def _declaring(id: str, declare: Callable[[str, str], Claim]) -> Callable[[Body]
 def _statistics(
     given: Statistic | Mapping[str, Statistic] | None, regions: Mapping[str, Region]
 ) -> dict[str, Statistic]:
-    """One statistic per part; a part without one takes the mean."""
+    """One statistic per part; a part without a statistic takes the mean."""
     if not isinstance(given, Mapping):
         return dict.fromkeys(regions, given or Mean())
     unknown = sorted(set(given) - set(regions))
     if unknown:
-        raise DeclarationError(f"no region for statistic {unknown}")
+        raise DeclarationError(
+            f"no region for statistic {unknown}; the parts with a region are {sorted(regions)}"
+        )
     return {part: given.get(part, Mean()) for part in regions}
 
 
@@ -261,7 +264,7 @@ def _tuple_of(values: Any, kind: Any, name: str) -> tuple[Any, ...]:
 
 
 def _validate(declared: Claim) -> None:
-    """Refuse what could not be judged."""
+    """Refuse declarations that could not be judged."""
     wrong_regions = {
         part: region for part, region in declared.regions.items() if not isinstance(region, Region)
     }

@@ -1,9 +1,9 @@
-"""Controls: what would have to come out differently if the claim were an artefact.
+"""Controls: measurements that tell whether the claim could be an artefact.
 
 Nulls measure the same quantity where there is nothing to find; they never invalidate a claim but qualify it
 ("holds, by chance too"). Ceilings measure what a perfect effect would score; a claim whose region lies beyond its
 ceiling is INVALID ("out of reach"). Gates name other claims whose region every seed must satisfy; a failed gate makes
-the verdict INVALID, because the instrument or the network is not what the claim speaks about.
+the verdict INVALID, because the instrument or the network is not the one that the claim is about.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,11 +18,11 @@ class Null:
     """A null control: either swaps an input of the claim's own body, or brings a body of its own.
 
     name: how it appears in ids and tables ("untrained").
-    why: one sentence for the report: what it rules out.
+    why: one sentence for the report: what the null measures, or rules out.
     swap: inputs to swap ({"network": "untrained"}); the claim's body then runs unchanged on the swapped lab.
     measure: a body of its own, with the parameters of a claim's body.
-    qualifies: False for a number that is printed beside the claim but is no chance level of it.
-    exact: its value is the expectation under chance, computed and not drawn: it has no spread of its own.
+    qualifies: False for a null that is no chance level of the claim: its number is only printed beside it.
+    exact: whether its value is the expectation under chance, computed and not drawn, and so without spread.
     """
 
     name: str
@@ -37,16 +37,17 @@ class Null:
 
     @property
     def declaration(self) -> str:
-        """Name, what is swapped or measured, and whether it is exact: what the ledger compares."""
+        """The entries that the ledger compares: name, what is swapped or measured, and whether the null is exact."""
         return _declaration(self) + (" exactly" if self.exact else "")
 
 
 @dataclass(frozen=True)
 class Ceiling:
-    """What a perfect effect would score with this instrument: the mirror image of a null.
+    """A ceiling, the opposite of a null: it measures what a perfect effect would score with this instrument.
 
-    name, why, swap, measure: as of a `Null`. A body of its own measures, say, the split-half reliability of what the
-    claim predicts, or a planted latent that is perfect. A claim whose ceiling lies outside its region is INVALID.
+    name, why, swap, measure: as of a `Null`. A body of its own measures, for example, the split-half reliability of the
+    quantity that the claim predicts, or a planted latent that is perfect. A claim whose ceiling lies outside its
+    region is INVALID.
     """
 
     name: str
@@ -59,20 +60,20 @@ class Ceiling:
 
     @property
     def declaration(self) -> str:
-        """Name, and what is swapped or measured: what the ledger compares."""
+        """The entries that the ledger compares: name, and what is swapped or measured."""
         return _declaration(self)
 
 
 Control = Null | Ceiling
-"""What a claim lists under `controls`; each is a case of its own in the run."""
+"""Types that a claim may list under `controls`; each control is a case of its own in the run."""
 
 
 @dataclass(frozen=True)
 class Gate:
-    """A claim (by id) that must be true, seed by seed, before another claim may be judged.
+    """A gate of a claim: another claim, by id, that must be true, seed by seed, before the claim may be judged.
 
     on: the model to check it on, when that is not the model of the claim that lists the gate
-    (a planted positive lives on the planted dictionary).
+    (a planted positive is checked on the planted dictionary).
     """
 
     claim: str

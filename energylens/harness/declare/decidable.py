@@ -1,4 +1,4 @@
-"""Whether a claim can be decided at all with the seeds that it declares: known before anything is measured."""
+"""Whether the declared seeds of a claim can decide it at all, which is known before anything is measured."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,16 +11,16 @@ from energylens.harness.parts import ALPHA
 from energylens.harness.verdict import Word
 
 CAP = 1000
-"""More seeds than this are not looked for."""
+"""Largest number of seeds that is tried."""
 
 
 class UndecidableClaimWarning(UserWarning):
-    """A declared claim that can never be said to hold, or never to be refuted, with its seeds."""
+    """Warning about a claim whose declared seeds can never reach HOLDS, or never REFUTED."""
 
 
 @dataclass(frozen=True)
 class Decides:
-    """Which words a claim can reach with a number of seeds: all parts must be able to hold, and one to be refuted."""
+    """Words that a claim can reach with a number of seeds: HOLDS if all parts can, REFUTED if one part can."""
 
     seeds: int
     holds: bool | None
@@ -34,7 +34,7 @@ class Decides:
 
 
 def decides(claim: Claim, seeds: int) -> Decides:
-    """What every part, and the claim, can reach with so many seeds. A statistic without `reaches` is not known."""
+    """Words that a claim and its parts can reach with so many seeds; None for a statistic without `reaches`."""
     parts = {part: _reach(claim, part, seeds) for part in claim.parts}
     return Decides(
         seeds,
@@ -45,12 +45,12 @@ def decides(claim: Claim, seeds: int) -> Decides:
 
 
 def words_decided(claim: Claim, model: str) -> str:
-    """What the declared seeds of a model decide, in a few words; a gate is a rule for every seed."""
+    """Words that the declared seeds of a model can reach; `every seed` for a gate, which is a rule for every seed."""
     return "every seed" if claim.role == "gate" else decides(claim, len(claim.seeds_of(model))).words
 
 
 def with_one_fewer(claim: Claim, seeds: int) -> Decides:
-    """`decides` after one seed was excluded by a competence gate, or was undefined: at most a fifth may be."""
+    """`decides` with one seed fewer, excluded by a competence gate or undefined; neither if that is over a fifth."""
     if seeds - 1 >= COMPETENT_SHARE * seeds:
         return decides(claim, seeds - 1)
     gone = Reach(False, False, f"neither: {seeds - 1} of {seeds} seeds are fewer than four fifths")
@@ -68,7 +68,7 @@ def fewest_seeds(claim: Claim, word: Word) -> int | None:
 
 
 def described(claim: Claim) -> dict[str, Any]:
-    """By model, what its declared seeds decide, and what one fewer does, for results.json. Empty for a gate."""
+    """For results.json, by model: words that its declared seeds, and one fewer, can reach. Empty for a gate."""
     if claim.role == "gate":
         return {}
     counts = {model: len(claim.seeds_of(model)) for model in claim.models}
@@ -79,7 +79,7 @@ def described(claim: Claim) -> dict[str, Any]:
 
 
 def undecidable(claim: Claim) -> str:
-    """What a claim can't reach with its declared seeds, on which models, and what would do; empty where it can all."""
+    """Warning text: words that a claim's seeds can't reach, on which models, and the seeds needed; empty if none."""
     counts: dict[int, list[str]] = {}
     for model in claim.models if claim.role != "gate" else ():
         counts.setdefault(len(claim.seeds_of(model)), []).append(model)

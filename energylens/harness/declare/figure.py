@@ -1,4 +1,4 @@
-"""What a claim wants drawn from its `series`, besides the estimates that every claim gets."""
+"""Declaration of a figure of a claim's `series`, in addition to the figure of estimates that every claim has."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -77,7 +77,7 @@ _FIELDS: dict[str, tuple[set[str], set[str]]] = {
     "text": (set(), set()),
     "table": (set(), set()),
 }
-"""Fields that a kind must have, and those it may have."""
+"""By kind, fields that a figure must have, and fields that it may have."""
 
 
 def read_series(figure: Mapping[str, Any], series: Series) -> dict[str, Any]:
@@ -90,7 +90,7 @@ def read_series(figure: Mapping[str, Any], series: Series) -> dict[str, Any]:
 
 
 def _read_columns(figure: Mapping[str, Any], series: Series) -> dict[str, Any]:
-    """x, every y and the colour, of one length."""
+    """The series of x, of every y and of the colour, checked to have one length."""
     names = [figure["x"], *figure["y"]]
     found: dict[str, Any] = {name: _numbers(series, name) for name in names}
     if colour := figure.get("colour"):

@@ -1,4 +1,4 @@
-"""The same claim at another size: more seeds and models, in the tier `full`."""
+"""Claims at full size: a claim with more seeds and models, in the tier `full`."""
 
 import types
 from collections.abc import Callable, Iterable

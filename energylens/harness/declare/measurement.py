@@ -1,4 +1,4 @@
-"""What one run of a claim's body hands to the judge."""
+"""Measurements: what a claim's body returns, and the judge receives."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 Numbers = float | Mapping[str, float] | None
 
 SINGLE = "value"
-"""Name of the only part of a claim that does not name its parts."""
+"""Name of the single part of a claim that does not name its parts."""
 
 
 class Unavailable(Exception):
@@ -49,7 +49,7 @@ class Measurement:
 
 
 def by_part(numbers: Numbers) -> dict[str, float]:
-    """Numbers as {part: float}. A bare number is the part `value`; None is no part; numpy and torch scalars work."""
+    """Numbers as {part: float}: a bare number becomes the part `value`, None no part; numpy and torch scalars work."""
     if numbers is None:
         return {}
     named = numbers if isinstance(numbers, Mapping) else {SINGLE: numbers}

@@ -1,7 +1,7 @@
 """Questions that readers ask, and the claims that answer them.
 
 A question is declared at the top level of a claims file. It holds no answer, only words for every outcome: the
-report composes the answer from the verdicts, so it can't say what the run did not find.
+report composes the answer from the verdicts, so that an answer can't say what the run did not find.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -12,7 +12,7 @@ from energylens.errors import DeclarationError
 from energylens.harness.verdict import BY_CHANCE_TOO, NOT_COMPARED, Word
 
 OUTCOMES = (*map(str, Word), *(f"{Word.HOLDS}, {mark}" for mark in (BY_CHANCE_TOO, NOT_COMPARED)))
-"""What `words` may speak of."""
+"""Outcomes for which a question may declare words."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,12 @@ class Question:
 
 
 def questions_beside(body: Callable[..., Any]) -> list[Question]:
-    """Questions at the top level of the file that declares a claim, in their order there. body: of that claim."""
+    """Questions at the top level of the file that declares a claim, in their order there. body: the claim's body."""
     return [value for value in body.__globals__.values() if isinstance(value, Question)]
 
 
 def check_answers(questions: Iterable[Question], declared: Collection[str]) -> None:
-    """Every claim that a question names must exist. declared: ids of the whole catalogue, not of a selection.
+    """Check that every claim named by a question exists. declared: ids of the whole catalogue, not of a selection.
 
     Raises DeclarationError, naming the question and the claim.
     """

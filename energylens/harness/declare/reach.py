@@ -1,4 +1,4 @@
-"""Which words the rule can reach for one part of a claim with so many seeds, before anything is measured."""
+"""Words that the judge's rule can reach for one part of a claim with a number of seeds, whatever is measured."""
 
 import math
 from dataclasses import dataclass, replace
@@ -12,15 +12,16 @@ if TYPE_CHECKING:
     import numpy as np
 
 RATE = 0.8
-"""A true hit rate: how surely so many seeds would decide is told for it."""
+"""True hit rate for which the probability of a decision is told."""
 
 
 @dataclass(frozen=True)
 class Reach:
-    """Whether a part can HOLD, and can be REFUTED, with a number of seeds; None is not known.
+    """Whether a part can be HOLDS, and can be REFUTED, with a number of seeds; None where that is not known.
 
-    note: with what, or why not, in a few words. least_p: the smallest p that a refutation can have, 0 without a floor.
-    chance: that a hit rate of RATE is decided rightly; None for other statistics, which need a spread to tell.
+    note: the outcomes that reach a word, or why none does. least_p: smallest p that a refutation can have, or 0.
+    chance: probability that a true hit rate of RATE is decided rightly; None for other statistics, which depend on a
+    spread.
     """
 
     holds: bool | None
@@ -31,7 +32,7 @@ class Reach:
 
     @property
     def text(self) -> str:
-        """The note, or the words that can be reached."""
+        """The note; without a note the words that can be reached."""
         return self.note or words(self.holds, self.refutes)
 
 
@@ -50,10 +51,10 @@ def words(holds: bool | None, refutes: bool | None) -> str:
 def by_interval(
     region: Region, n: int, fewest: int, low: float = -math.inf, high: float = math.inf, why: str = ""
 ) -> Reach:
-    """A t interval of `fewest` seeds or more, as narrow as may be, anywhere in the open range (low, high) of estimates.
+    """Reach of a t interval over n seeds, as narrow as may be, anywhere in the open range (low, high) of estimates.
 
-    It can lie inside a region that shares a part of the range, and outside one that does not cover it. Values are taken
-    as continuous: that they might all be equal decides nothing here. why: the range in words.
+    The interval can lie inside a region that shares a part of the range, and outside a region that does not cover it.
+    Values are taken as continuous, so never all equal. fewest: seeds that an interval needs. why: the range in words.
     """
     if n < fewest:
         return Reach(False, False, f"neither: an interval needs {fewest} seeds")
@@ -65,9 +66,9 @@ def by_interval(
 
 
 def by_correlation(region: Region, n: int, ranked: str = "") -> Reach:
-    """`by_interval` on Fisher's z. ranked: what r is a rank correlation over ("heads"); "" where it is none.
+    """`by_interval` on Fisher's z. ranked: items that r is a rank correlation over ("heads"); "" for Pearson's r.
 
-    A perfect rank correlation of few points counts for less than 1, so that a region near 1 asks for points as well.
+    A perfect rank correlation of few points counts for less than 1, so that a region near 1 needs enough points too.
     """
     from energylens.stats.scale import FEWEST_POINTS, LARGEST_R
 
@@ -93,7 +94,7 @@ def _fewest_ranks(r: float) -> int:
 
 @lru_cache(maxsize=4096)
 def by_hits(region: Region, n: int) -> Reach:
-    """The Clopper-Pearson intervals of all hit counts 0 ... n against the region."""
+    """Reach of a hit rate: the Clopper-Pearson intervals of all hit counts 0 ... n against the region."""
     if n < 1:
         return Reach(False, False, "neither: a rate needs a seed")
     import numpy as np

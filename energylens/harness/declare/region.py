@@ -35,7 +35,7 @@ class Region:
         return tuple(end for end in (self.low, self.high) if math.isfinite(end))
 
     def inner_side(self, end: float) -> Literal["above", "below"]:
-        """On which side of one of its ends the region lies."""
+        """The side of one of its ends on which the region lies."""
         return "above" if end == self.low else "below"
 
     def contains(self, value: float) -> bool:

@@ -27,8 +27,8 @@ PairFunction = Callable[[Arrays, Arrays], float]
 class Summary:
     """Estimate of one part: its interval, and for pairwise statistics the seed-by-seed matrix behind it.
 
-    on_scale: what the estimate is the mean of, on the interval's scale: one number per seed, or the matrix. From two
-    of these come paired differences; without it, a claim is compared with its nulls by their words alone.
+    on_scale: the numbers whose mean is the estimate, on the interval's scale: one per seed, or the matrix. Paired
+    differences are taken of them; without them a claim is compared with its nulls by their words alone.
     """
 
     interval: "Interval"
@@ -39,7 +39,7 @@ class Summary:
 class Statistic(Protocol):
     """Turns measurements (one per seed, same order as the seeds) into the estimate of one part.
 
-    One that also has `reaches(region, n) -> Reach` tells which words n seeds can reach; the others are not asked.
+    A statistic may also have `reaches(region, n) -> Reach`, which tells the words that n seeds can reach.
     """
 
     @property
@@ -61,7 +61,7 @@ class Mean:
         return _mean_of(_values(part, measurements))
 
     def reaches(self, region: Region, n: int) -> Reach:
-        """Both from two seeds on."""
+        """Reach of the mean: both words with two seeds or more."""
         return by_interval(region, n, fewest=2)
 
 
@@ -69,9 +69,10 @@ class Mean:
 class FisherZ:
     """Mean over seeds of Fisher's z = atanh r, one correlation r per seed, t interval, carried back by tanh.
 
-    points: name of the number `beside` each measurement that counts the points behind r ("heads"); z then loses its
-    bias r / (2 (points - 1)), which is too kind to large r near a boundary: name it wherever r is over fewer than some
-    50 points. Nulls that bring a body of their own give it too. |r| = 1 counts as 1 - 1e-6 (`energylens.stats.scale`).
+    points: name of the number, `beside` each measurement, that counts the points behind r ("heads"). The bias
+    r / (2 (points - 1)) of z, which favours large r near a boundary, is then subtracted: name it wherever r is over
+    fewer than some 50 points. Nulls with a body of their own give it too. |r| = 1 counts as 1 - 1e-6
+    (`energylens.stats.scale`).
     ranks: r is Spearman's; 1 then counts as halfway between 1 and the next value that so many points allow.
     """
 
@@ -96,11 +97,11 @@ class FisherZ:
             return Summary(fisher_z_interval(r, points, ranks=self.ranks), on_scale=z)
 
     def expected(self, part: str, measurements: Sequence[Measurement]) -> Summary:
-        """Of an exact null: an expected correlation has no bias to lose."""
+        """Summary of an exact null: an expected correlation has no bias to subtract."""
         return FisherZ().summarise(part, measurements)
 
     def reaches(self, region: Region, n: int) -> Reach:
-        """From two seeds on what lies between -1 and 1; few ranks do not get near these."""
+        """Reach of correlations: values between -1 and 1, with two seeds or more; few ranks can't get near the ends."""
         return by_correlation(region, n, self.points if self.ranks else "")
 
 
@@ -121,7 +122,7 @@ class GeometricMean:
             return Summary(geometric_interval(ratios), on_scale=np.log(ratios))
 
     def reaches(self, region: Region, n: int) -> Reach:
-        """From two seeds on what lies above 0."""
+        """Reach of a ratio: values above 0, with two seeds or more."""
         return by_interval(region, n, fewest=2, low=0.0, why="ratios lie above 0")
 
 
@@ -143,7 +144,7 @@ class HitRate:
         return Summary(clopper_pearson(int(sum(values)), len(values)), on_scale=np.array(values))
 
     def expected(self, part: str, measurements: Sequence[Measurement]) -> Summary:
-        """Of an exact null: its rate on every seed, an expectation in [0, 1] and no hit or miss."""
+        """Summary of an exact null: its rate on every seed, an expectation in [0, 1] and no hit or miss."""
         values = _values(part, measurements)
         outside = [value for value in values if not 0 <= value <= 1]
         if outside:
@@ -151,7 +152,7 @@ class HitRate:
         return _mean_of(values)
 
     def reaches(self, region: Region, n: int) -> Reach:
-        """What some number of hits reaches."""
+        """Reach of a hit rate over all numbers of hits."""
         return by_hits(region, n)
 
 
@@ -166,7 +167,7 @@ class Pairs:
 
     @property
     def describes(self) -> str:
-        """The name of `of` is part of it: another function is another declaration."""
+        """Estimate and interval in words, with the name of `of`: another function makes another declaration."""
         return f"mean of {self.of.__name__} over pairs of seeds, leave-one-seed-out jackknife"
 
     def summarise(self, part: str, measurements: Sequence[Measurement]) -> Summary:
@@ -187,7 +188,7 @@ class Pairs:
         return Summary(jackknife_pairs(pairs), pairs, on_scale=pairs)
 
     def reaches(self, region: Region, n: int) -> Reach:
-        """Both from three seeds on: two make one pair, which has no spread."""
+        """Reach of pairs: both words with three seeds or more; two seeds make one pair, which has no spread."""
         return by_interval(region, n, fewest=3)
 
 
@@ -217,7 +218,7 @@ def _beside(name: str, measurements: Sequence[Measurement]) -> list[float]:
 
 @contextmanager
 def _naming(part: str) -> Iterator[None]:
-    """Name the part in what the statistics refuse; places count the seeds in order."""
+    """Add the part to errors raised by the statistics; places count the seeds in order."""
     try:
         yield
     except InputError as error:

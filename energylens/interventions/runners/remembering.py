@@ -1,4 +1,4 @@
-"""Which runner a bridge gets; inside `remembered`, one that computes its unedited runs once."""
+"""Choice of a bridge's runner; inside `remembered`, a runner that computes its unedited runs once."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

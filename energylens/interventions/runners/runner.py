@@ -1,4 +1,4 @@
-"""What every executor of interventions offers: one unedited run, and many edited runs that continue it.
+"""Interface of all executors of interventions: one unedited run, and many edited runs that continue it.
 
 An edit changes head outputs z (before W_O). `NativeRunner` works on the weights, `BridgedRunner` on hooks; the
 sweeps know neither.
@@ -43,7 +43,7 @@ class Runner(Protocol[R]):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
 
     def run(
         self, tokens: Int[Tensor, "prompt pos"], mask: Mask | None, read: Int[Tensor, "prompt read"]

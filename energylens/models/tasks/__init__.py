@@ -1,6 +1,6 @@
 """The tasks that networks are trained on, one module each, found by name (`table`). No torch is imported here.
 
-What enters keys imports from the modules, not from here: else every task would be part of every key.
+Code that enters keys of artifacts imports tasks from their modules, not from here: else every key covers every task.
 """
 
 from energylens.models.tasks.base import IGNORED, Examples, Task

@@ -1,4 +1,4 @@
-"""What the trainer and the networks know of a task, whichever it is.
+"""Interface of all tasks, by which the trainer and the networks know them.
 
 Importing this module does not import torch, so that claims can name tasks while pytest collects.
 """
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     import torch
 
 IGNORED = -100
-"""Target where nothing is asked; torch's cross_entropy leaves it out."""
+"""Target of positions without a question; torch's cross_entropy leaves them out."""
 
 Forward = Callable[["torch.Tensor"], "torch.Tensor"]
 """Tokens [n, n_ctx] -> logits at the task's readout."""
 
 
 class Examples(NamedTuple):
-    """Tokens [n, n_ctx] and what the readout should answer.
+    """Tokens [n, n_ctx] and the right answers at the readout.
 
     targets: [n] for a task that reads one position, [n, n_ctx] for one that reads all of them: the token that
     comes next, or IGNORED.

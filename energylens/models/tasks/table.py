@@ -1,4 +1,4 @@
-"""Tasks by name: each is the module of this folder that is called as it is. None is imported before it is asked for."""
+"""Tasks by name, which is that of their module in this folder. A module is imported when its task is asked for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Edits of declarations and measures: as text for a terminal, and as a table of the report."""
+"""Edits of claims' declarations and of their measuring code: as text for a terminal, and as tables of the report."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -8,17 +8,17 @@ from energylens.report.content.entries import JSON
 from energylens.report.content.readable import DASH, Md, clean, count, link, markdown, number, table
 
 LISTED = 20
-"""Of the edits the report shows the latest at once, the others folded."""
+"""Number of edits, the latest, that the report shows unfolded."""
 
 FOLDED = 200
-"""Earlier edits of one table, so that a page can end between two."""
+"""Number of earlier edits per table: pages may break between tables."""
 
 _DIGITS = (3, 6)
 _LONGEST = 100
 
 
 def amendments_text(found: Sequence[JSON]) -> str:
-    """Every edit, the oldest first: when and where it was recorded, what changed, and below it the rows that moved."""
+    """Every edit, the oldest first: time and commit of its record, what changed, and below it the rows that moved."""
     lines = []
     for line in found:
         lines.append(
@@ -48,7 +48,11 @@ def _table(found: Sequence[JSON]) -> Md:
         rows.append(
             [str(line["commit"])[:9], link(line["claim"]), changed, Md("<br>".join(map(markdown, told)))]
         )
-    return table(["recorded at", "claim", "what", "before → after"], rows, keep=4)
+    return table(
+        ["recorded at commit", "claim", "what was edited", "verdict and estimate, before → after"],
+        rows,
+        keep=4,
+    )
 
 
 def _moves(line: JSON) -> Iterator[str]:
@@ -60,7 +64,7 @@ def _moves(line: JSON) -> Iterator[str]:
             yield f"{place}: {_whole(before)} → {_whole(after)}"
             continue
         if CONTROLS in row:
-            yield f"{place}: {after['verdict']}, and other numbers of its controls"
+            yield f"{place}: {after['verdict']}, only numbers of controls moved"
             continue
         same = before["verdict"] == after["verdict"]
         word = after["verdict"] if same else f"{before['verdict']} → {after['verdict']}"

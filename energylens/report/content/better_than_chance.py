@@ -1,4 +1,4 @@
-"""How much better than chance a claim is, and what a perfect effect would score, in words."""
+"""Comparisons of a claim with chance and with its ceiling (what a perfect effect would score), in words."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -10,12 +10,12 @@ BETTER, NO_BETTER = "better than chance", "no better than chance"
 
 
 def against(null: JSON, name: str) -> JSON | None:
-    """The comparison of a claim's part with a null; None in results that hold none, and for what is no chance level."""
+    """Comparison of a claim's part with a null; None without one, as for a null that qualifies nothing."""
     return part_of(null.get("chance", ()), name)
 
 
 def chance_text(found: JSON | None) -> str:
-    """`better than chance by 0.050 [0.030, 0.070]`, or no better; why, where the numbers don't say it."""
+    """`better than chance by 0.050 [0.030, 0.070]`, or `no better than chance: ...`, with a reason if there is one."""
     if found is None:
         return ""
     if found["better"] is None:
@@ -28,7 +28,7 @@ def chance_text(found: JSON | None) -> str:
 
 
 def chance_cell(verdict: JSON, name: str) -> str:
-    """The null that comes closest, with the difference to it: `0.021 (untrained), better by 0.93 [0.92, 0.94]`."""
+    """The closest null, and the difference to it: `0.021 (untrained), better by 0.93 [0.92, 0.94]`."""
     null = chance(verdict, name)
     if not null:
         return ""
@@ -51,7 +51,7 @@ def short_text(found: JSON | None) -> str:
 
 
 def no_better(verdicts: Sequence[JSON], name: str) -> int:
-    """How many of the verdicts are, in this part, no better than one of their nulls."""
+    """Number of verdicts that in this part are no better than one of their nulls."""
     return sum(
         any((found := against(null, name)) and found["better"] is False for null in verdict["nulls"])
         for verdict in verdicts
@@ -72,7 +72,7 @@ def ceiling_text(part: JSON) -> str:
 
 
 def _difference(found: JSON) -> str:
-    """On the statistic's scale: a plain difference, one of Fisher's z, or a factor."""
+    """A difference on the statistic's scale: plain, in Fisher's z, or as a factor."""
     if found["scale"] == "log":
         ends = {name: math.exp(float(found[name])) for name in ("estimate", "low", "high")}
         return f"a factor {interval(ends)}"

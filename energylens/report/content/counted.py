@@ -15,7 +15,7 @@ _TOLD = {
 _ORDER = list(_TOLD)
 
 _FEW = 3
-"""Up to so many cases are named one by one."""
+"""Largest number of cases that are named one by one."""
 
 
 def tally(verdicts: Sequence[JSON]) -> Iterator[tuple[str, str]]:
@@ -27,7 +27,7 @@ def tally(verdicts: Sequence[JSON]) -> Iterator[tuple[str, str]]:
 
 
 def _where(here: Sequence[JSON], verdicts: Sequence[JSON]) -> str:
-    """`on 4 of 5 models: a, b, c, d`; with variants the number of cases, and what holds of all of a kind."""
+    """`on 4 of 5 models: a, b, c, d`; with variants the number of cases, and models or variants named whole."""
     if len({verdict["variant"] for verdict in verdicts}) == 1:
         names = ", ".join(verdict["model"] for verdict in here)
         if len(verdicts) == 1:
@@ -47,6 +47,6 @@ def _where(here: Sequence[JSON], verdicts: Sequence[JSON]) -> str:
 
 
 def _whole(here: Sequence[JSON], verdicts: Sequence[JSON], kind: str) -> list[str]:
-    """Models (or variants) all of whose verdicts are among these."""
+    """Models (or variants) all of whose verdicts are in `here`."""
     found = Counter(verdict[kind] for verdict in here)
     return [name for name, n in Counter(verdict[kind] for verdict in verdicts).items() if found[name] == n]

@@ -1,4 +1,4 @@
-"""What the declared seeds of a claim can decide at all, in words, from its `reach` in results.json."""
+"""Verdicts that the declared seeds of a claim can reach at all, in words, from its `reach` in results.json."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from energylens.report.content.readable import number
 def decides(claim: JSON) -> str:
     """`HOLDS at 5 of 5, REFUTED at 0 of 5; with one seed fewer: neither`; models named where they differ.
 
-    Empty for gates, and for results that do not tell.
+    Empty for gates, and for results without `reach`.
     """
     models: dict[str, list[str]] = {}
     reaches, parts = claim.get("reach", {}), parts_of(claim)
@@ -23,12 +23,12 @@ def decides(claim: JSON) -> str:
 
 
 def can_decide(claim: JSON, model: str) -> str:
-    """The words in reach on one model, for a cell: `HOLDS only`, or `both, 33 % of runs` for the chance of a Reach."""
+    """The words in reach on one model, for a table cell: `HOLDS only`, or, of hit rates, `both, 33 % of runs`."""
     reach = claim.get("reach", {}).get(model)
     if not reach:
         return ""
     chance = _chance(reach["parts"])
-    return words(reach["holds"], reach["refutes"]) + (f", {chance} of runs" if chance else "")
+    return words(reach["holds"], reach["refutes"]) + (f", in {chance} of runs" if chance else "")
 
 
 def _text(reach: JSON, parts: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ from energylens.harness.quiet import parts_of
 JSON = Mapping[str, Any]
 
 MANY = 12
-"""A claim with more verdicts, several variants to a model, is summed up by model where all claims are listed."""
+"""Lists of all claims sum up by model a claim with more verdicts than this and several variants per model."""
 
 _FILE_NAME = re.compile(r"(?=.{1,200}\Z)[a-z0-9]+(?:[.-][a-z0-9]+)*")
 
@@ -39,22 +39,22 @@ class Entry:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """Names of what is judged, in order."""
+        """Names of the parts that are judged, in order."""
         return tuple(parts_of(self.claim))
 
     @property
     def is_one_network(self) -> bool:
-        """Whether all that was asked speaks of one network alone: no finding."""
+        """Whether all verdicts are about one network alone, and so make no finding."""
         return bool(self.verdicts) and all(map(is_one_network, self.verdicts))
 
     @property
     def is_many(self) -> bool:
-        """Whether lists of all claims sum this one up, one line per model."""
+        """Whether lists of all claims sum this claim up, one line per model."""
         return len(self.verdicts) > MANY and len(self.by_model()) < len(self.verdicts)
 
     @property
     def is_idle(self) -> bool:
-        """Whether none of several verdicts was reached, for one reason: a claim of a tier that was not selected."""
+        """Whether all of several verdicts are NOT RUN for the same reason, as for a tier that was not selected."""
         told = {(verdict["word"], verdict["reason"]) for verdict in self.verdicts}
         return len(self.verdicts) > 1 and len(told) == 1 and told.pop()[0] == "NOT RUN"
 
@@ -67,7 +67,7 @@ class Entry:
 
     @property
     def by_chance(self) -> bool:
-        """Whether the claim holds and a null of it does as well, on any of its models."""
+        """Whether the claim holds, on some model no better than one of its nulls."""
         return self.word == "HOLDS" and any("by chance too" in v["qualifiers"] for v in self.verdicts)
 
 
@@ -81,7 +81,7 @@ def entries(results: JSON) -> list[Entry]:
 
 
 def families(found: Sequence[Entry]) -> dict[str, list[Entry]]:
-    """Claims by what their ids begin with, up to the first dot."""
+    """Claims by family: what their ids begin with, up to the first dot."""
     by_family: dict[str, list[Entry]] = {}
     for entry in found:
         by_family.setdefault(entry.id.partition(".")[0], []).append(entry)
@@ -113,8 +113,8 @@ def rows_of(entry: Entry) -> Iterator[tuple[JSON, str, JSON | None]]:
 def chance(verdict: JSON, name: str) -> tuple[str, JSON] | None:
     """The qualifying null that comes closest to the claim in this part: its name and estimate.
 
-    One that the claim is no better than comes before all others. Closest to satisfying the region: the largest for a
-    lower bound, the smallest for an upper bound, the nearest to the middle for a region with two ends.
+    A null that the claim is no better than comes before all others. Among equals the closest is the largest estimate
+    for a lower bound, the smallest for an upper bound, the nearest to the middle for a region with two ends.
     """
     found = [(null, part_of(null["parts"], name)) for null in verdict["nulls"] if null["qualifies"]]
     defined = [(null, part) for null, part in found if part and not math.isnan(float(part["estimate"]))]
@@ -123,7 +123,7 @@ def chance(verdict: JSON, name: str) -> tuple[str, JSON] | None:
 
 
 def judged_seeds(verdict: JSON, part: JSON | None) -> list[int]:
-    """The seeds that a part is judged on: those that are neither excluded nor undefined."""
+    """The seeds that a part is judged on: neither excluded nor undefined."""
     left_out = {*verdict["excluded"], *((part or {}).get("undefined") or ())}
     return [seed for seed in verdict["seeds"] if seed not in left_out]
 

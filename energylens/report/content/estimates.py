@@ -1,4 +1,4 @@
-"""The estimates of one claim as a compact table: models in rows, variants in columns, chance beside."""
+"""The estimates of one claim as a compact table: models in rows, variants in columns, chance levels beside them."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def estimates_table(entry: Entry) -> Md | None:
     variants = list(dict.fromkeys(verdict["variant"] for verdict in entry.verdicts))
     rows = _rows(entry)
     if len(variants) == 1:
-        headers = ["model", "verdict", "estimate [90 %]", "region", "by chance"]
+        headers = ["model", "verdict", "estimate [90 % interval]", "region", "chance"]
         cells = [[label, *_columns(entry, verdicts[0], name)] for label, name, verdicts in rows]
         return table(headers, cells, keep=3)
     by_variant: list[list[Any]] = []
@@ -75,7 +75,7 @@ def _cell(entry: Entry, verdict: JSON | None, name: str) -> Md:
 
 
 def _word(entry: Entry, verdict: JSON, part: JSON | None) -> str:
-    """Of the part where a claim has several and was judged, of the verdict otherwise."""
+    """The part's word where a claim of several parts was judged, the verdict's outcome otherwise."""
     judged = verdict["word"] in ("HOLDS", "REFUTED", "INCONCLUSIVE")
     one = " for this network" if judged and entry.is_one_network else ""
     return (str(part["word"]) if part and judged and len(entry.parts) > 1 else outcome(verdict)) + one

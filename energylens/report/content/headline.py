@@ -1,4 +1,4 @@
-"""The first lines of every output: findings as published; apart from them other models and restated versions."""
+"""The first lines of every output: findings as published; separately, other models and restated versions."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -24,9 +24,9 @@ _OF_ONE = {
 
 
 def first_line(found: Sequence[Entry]) -> tuple[str, str]:
-    """What a run says first, and what it is about: ("As published", "2 hold, 9 refuted").
+    """The headline of a run, as what it counts and the counts: ("As published", "2 hold, 9 refuted").
 
-    Of one network alone nothing is said about findings: ("One network", "3 hold, 2 refuted").
+    A run on one network alone tells nothing about findings: ("One network", "3 hold, 2 refuted").
     """
     alone, _ = alone_and_others(found)
     if not alone:
@@ -40,9 +40,9 @@ def first_line(found: Sequence[Entry]) -> tuple[str, str]:
 
 
 def as_published(found: Sequence[Entry]) -> str:
-    """`2 hold, 3 by chance too, 9 refuted, 4 open`: as-stated findings on the models they were published on.
+    """`2 hold, 3 by chance too, 9 refuted, 4 open`: findings as stated, on the models that they were published on.
 
-    An error elsewhere and a gate that does not do what it must are never left out.
+    Errors elsewhere and broken gates are always added.
     """
     counts = counts_of(found)["published"]
     extra = []
@@ -55,7 +55,7 @@ def as_published(found: Sequence[Entry]) -> str:
 
 
 def apart(found: Sequence[Entry]) -> dict[str, str]:
-    """What is counted apart, by what it is called: other models, restated versions, other sizes, what is undefined."""
+    """Counts apart from the headline, by title: other models, restated claims, other sizes, undefined claims."""
     counts = counts_of(found)
     told: dict[str, str] = {}
     if elsewhere := counts["elsewhere"]:
@@ -84,12 +84,12 @@ def counts_text(counts: Mapping[str, int]) -> str:
 
 
 def is_broken(entry: Entry) -> bool:
-    """Whether this is a gate that was run and does not do what it must."""
+    """Whether this is a gate that was run and does not pass, or passes what it must reject."""
     return entry.is_gate and entry.word not in ("HOLDS", "NOT RUN", "ERROR")
 
 
 def setup(claim: JSON, model: str) -> str:
-    """What a row speaks of: the published set-up, another model, a restated claim. Nothing for gates."""
+    """The kind of a row: published set-up, other model or restated claim; empty for gates."""
     if claim["role"] == "gate":
         return ""
     if claim["stated"] == "restated" or claim.get("published_on") is None:

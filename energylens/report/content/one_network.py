@@ -1,4 +1,4 @@
-"""What a report says of one network alone: never in the words of a finding."""
+"""Sentences of a report on one network alone, which never sound like findings."""
 
 from collections.abc import Sequence
 
@@ -9,9 +9,9 @@ from energylens.report.content.readable import count
 
 
 def alone_and_others(found: Sequence[Entry]) -> tuple[list[Entry], list[Entry]]:
-    """(claims of which one network alone was asked, the others); without any of the first kind, all are others.
+    """(claims that were judged on one network alone, other claims); without any of the first kind, all are others.
 
-    Beside the first kind claims that did not run, on other tasks most of all, are neither.
+    Beside claims of the first kind, those that did not run (most are about other tasks) are in neither list.
     """
     alone = [entry for entry in found if entry.is_one_network]
     others = [entry for entry in found if not entry.is_one_network]
@@ -25,13 +25,13 @@ def networks(alone: Sequence[Entry]) -> str:
 
 
 def checked(found: Sequence[Entry]) -> str:
-    """What was checked and what intervals are over, where one network alone was asked; empty otherwise."""
+    """Which single network was checked, and what its intervals are over; empty for a run on several networks."""
     verdicts = [v for entry in found for v in entry.verdicts if is_one_network(v)]
     return " ".join(_sentence(name, [v for v in verdicts if v["model"] == name]) for name in _names(found))
 
 
 def measured_on(entry: Entry) -> str:
-    """What the measurements of a claim were taken on, of one network: `5 samples of the data of mine`."""
+    """The data that a claim was measured on, for one network alone: `5 samples of the data of mine`."""
     if not entry.is_one_network:
         return ""
     verdicts = {verdict["model"]: verdict for verdict in entry.verdicts}
@@ -50,14 +50,14 @@ def _names(found: Sequence[Entry]) -> list[str]:
 
 
 def _sentence(name: str, verdicts: Sequence[JSON]) -> str:
-    start = f"One network was checked, {name}, and verdicts on it speak of it alone:"
+    start = f"One network was checked, {name}; its verdicts are about this network alone:"
     if any(verdict["unit"] == Unit.ALL_INPUTS for verdict in verdicts):
         return (
-            f"{start} all its inputs are measured, so its numbers are exact and have no interval (of SAEs: for "
-            f"those that were trained on it)."
+            f"{start} all its inputs were measured, so its numbers are exact and have no interval (numbers of SAEs are "
+            f"exact for the SAEs that were trained on it)."
         )
     n = max((len(verdict["seeds"]) for verdict in verdicts), default=0)
     return (
-        f"{start} they are reached on {n} disjoint samples of its prompts or documents, and their 90 % intervals "
+        f"{start} they are judged over {n} disjoint samples of its prompts or documents, and their 90 % intervals "
         f"are over these samples."
     )

@@ -11,16 +11,16 @@ from energylens.report.content.one_network import alone_and_others
 from energylens.report.content.sentences import BY_CHANCE, UNCOMPARED, holds_when, outcome
 
 _OWN_WORDS = {BY_CHANCE: "It is no better than a control in which there is nothing to find."}
-"""What an outcome means where the question has no words for it."""
+"""Meanings of outcomes for which a question declares no words."""
 
 _UNJUDGED, _REASONS = ("INVALID", "NOT RUN"), 2
-"""Outcomes that tell their reasons, and at most how many of them."""
+"""Outcomes whose reasons are told, and the largest number of reasons."""
 
 
 def answers(results: JSON, found: Sequence[Entry]) -> list[dict[str, Any]]:
-    """One per question that results.json holds: what is asked, and the answer of every claim in its order.
+    """One answer for each question in results.json: what is asked, and what every claim says to it, in order.
 
-    Questions are about networks: of one alone none is answered.
+    Empty for a run on one network alone: questions are about networks in general.
     """
     if alone_and_others(found)[0]:
         return []
@@ -29,7 +29,7 @@ def answers(results: JSON, found: Sequence[Entry]) -> list[dict[str, Any]]:
 
 
 def _answers(question: JSON, by_id: Mapping[str, Entry]) -> dict[str, Any]:
-    """A question none of whose claims was selected is told as such, without a list of what did not run."""
+    """The answer to one question; it lists no claims where none of them was selected."""
     asked = [_at_its_size(by_id, name) for name in question["answered_by"] if name in by_id]
     selected = any(verdict["reason"] != NOT_SELECTED for entry in asked for verdict in entry.verdicts)
     return {
@@ -52,7 +52,7 @@ def _at_its_size(by_id: Mapping[str, Entry], name: str) -> Entry:
 
 
 def _answer(entry: Entry, words: JSON) -> dict[str, Any]:
-    """What one claim contributes. A user's own checkpoints are in the table, not in the counts."""
+    """What one claim says to a question. A user's own checkpoints are in the table, not in the counts."""
     verdicts = [v for v in entry.verdicts if not v["own_checkpoint"]] or list(entry.verdicts)
     return {
         "id": entry.id,
@@ -67,7 +67,7 @@ def _answer(entry: Entry, words: JSON) -> dict[str, Any]:
 
 
 def _outcome(one: str, told: str, verdicts: Sequence[JSON], words: JSON) -> dict[str, str]:
-    """What an outcome means by the question's words, and the reasons of what judges nothing."""
+    """The meaning of an outcome in the question's words, with reasons where nothing was judged."""
     means = words.get(one) or (words.get("HOLDS", "") if one in (BY_CHANCE, UNCOMPARED) else "")
     own = _OWN_WORDS.get(one, "") if one not in words else ""
     reasons = list(dict.fromkeys(v["reason"] for v in verdicts if outcome(v) == one and v["reason"]))

@@ -1,7 +1,7 @@
-"""Numbers and other people's words as text: readable, and escaped so that they stay text.
+"""Formatting of numbers and of other people's words as text, escaped so that the words stay text.
 
-A claim is written by anyone, so nothing it contains may become Markdown, HTML or a terminal escape.
-`Md` marks what is Markdown already; everything else is escaped on its way into a template or a table.
+Anyone can write a claim, so nothing in a claim may become Markdown, HTML or a terminal escape.
+`Md` marks text that is Markdown already; everything else is escaped on its way into a template or a table.
 """
 
 import math
@@ -19,7 +19,7 @@ _BLOCK_START = re.compile(r"^(\d*)(#|[-+=]+(?=\s|$|[-+=])|(?<=\d)[.)](?=\s|$)|\[
 _NOT_IN_XML = dict.fromkeys((0xFFFE, 0xFFFF))
 _MAX_DECIMALS = 6
 _LARGE = 4000
-"""Characters of a table that is still padded."""
+"""Largest table, in characters, whose cells are padded."""
 
 
 class Md(str):
@@ -29,7 +29,7 @@ class Md(str):
 
 
 def clean(value: Any) -> str:
-    """One line without control, formatting (bidirectional) or surrogate characters, and what XML has no place for."""
+    """One line without control, formatting (bidirectional) and surrogate characters, and those that XML forbids."""
     kept = (" " if unicodedata.category(char) == "Cc" else char for char in str(value))
     visible = (char for char in kept if unicodedata.category(char) not in ("Cf", "Cs"))
     return " ".join("".join(visible).translate(_NOT_IN_XML).split())
@@ -75,8 +75,8 @@ def fenced(value: Any, language: str = "") -> Md:
 def table(headers: Sequence[str], rows: Iterable[Sequence[Any]], keep: int = 1) -> Md:
     """A Markdown table. Columns after the first `keep` that are empty in every row are left out.
 
-    Cells are padded, so that the text reads as a table, but for large ones: padding is most of them, and Markdown
-    beyond half a megabyte is not rendered where repositories are shown.
+    Cells of small tables are padded, so that the text reads as a table. Large ones are not: most of their text would
+    be padding, and sites that show repositories don't render Markdown beyond half a megabyte.
     """
     from tabulate import tabulate
 
@@ -144,7 +144,7 @@ def _escape(value: Any, special: re.Pattern[str]) -> str:
 
 
 def _decimals(half_width: float, estimate: float) -> int | None:
-    """Decimals for fixed-point text, or None where significant digits serve better."""
+    """Number of decimals for fixed-point text, or None where significant digits serve better."""
     if not math.isfinite(half_width) or half_width <= 0 or max(abs(estimate), half_width) >= 1e4:
         return None
     decimals = 1 - math.floor(math.log10(half_width))

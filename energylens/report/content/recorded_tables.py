@@ -1,4 +1,4 @@
-"""Tables that a claim recorded: "table" figures, printed as text in the claim's section."""
+"""Tables that a claim recorded (figures of kind "table"), printed as text in the claim's section."""
 
 import re
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from energylens.report.figures.panels import Panel, panels_of, seeds_note
 
 
 def recorded_tables(entry: Entry) -> Md | None:
-    """One table per model and variant, of its first seed; the first open, others folded. None without any."""
+    """One table per model and variant, of the first seed; the first table open, others folded. None without tables."""
     wanted = entry.claim["figure"]
     panels = panels_of(entry, wanted) if wanted and wanted["kind"] == "table" else []
     drawn = [(_caption(panel), _table(panel)) for panel in panels]

@@ -1,4 +1,4 @@
-"""Runs on several machines beside each other: as text for the terminal, as a table, and z as a figure."""
+"""Comparison of runs on several machines: as text for a terminal, and as tables of the report."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -14,14 +14,15 @@ NORMAL_BEYOND = math.erfc(NOTABLE / math.sqrt(2))
 """Share of normal z beyond NOTABLE."""
 
 _OF_SEEDS = (
-    "r of seeds is the correlation between values of the same seeds, the median over estimates. Networks of one seed "
-    "start from the same weights and see the same data: where r is large the runs are not independent, and z varies "
-    "less than a normal variable. Rows whose declaration differs, and estimates without standard error, are left out."
+    "r of seeds is the correlation between the values of the same seeds on both machines (median over estimates). "
+    "Networks of one seed start from the same weights and see the same data: where r is large the runs are not "
+    "independent, and z varies less than a normal variable. Rows whose declaration differs, and estimates without a "
+    "standard error, are left out."
 )
 
 
 def replication_text(found: Sequence[Replication], names: Sequence[str]) -> str:
-    """What `energylens replicate` prints. names: of the runs, the run of record first."""
+    """What `energylens replicate` prints. names: names of the runs, the run of record first."""
     from tabulate import tabulate
 
     told = [f"run of record: {names[0]}, {found[0].against}"]
@@ -39,10 +40,10 @@ def replication_text(found: Sequence[Replication], names: Sequence[str]) -> str:
 
 
 def replication_blocks(lines: Sequence[JSON]) -> Iterator[Md]:
-    """What the report tells of other machines."""
+    """The report's tables and sentences on runs on other machines."""
     yield markdown(
-        "A network of the same seed is another network on another processor, so that a run there is a replication. "
-        "z is the difference of two estimates in standard errors; of normal z "
+        "On another processor the same seed trains another network, so that a run there is a replication. "
+        "z is the difference of two estimates in standard errors; of normally distributed z "
         f"{100 * NORMAL_BEYOND:.1f} % lie beyond ±{NOTABLE:g}, and beyond ±{FAR:g} an estimate does not replicate."
     )
     yield markdown(f"The run of record was made on {lines[0]['against']}.")
@@ -56,13 +57,16 @@ def replication_blocks(lines: Sequence[JSON]) -> Iterator[Md]:
         "run",
         "verdicts with the same word",
         "estimates compared",
-        f"beyond ±{NOTABLE:g}",
+        f"z beyond ±{NOTABLE:g}",
         "r of seeds",
-        "do not replicate",
+        "estimates that do not replicate",
     ]
     yield table(headers, rows, keep=7)
     yield markdown(_OF_SEEDS)
-    for title, name in (("Does not replicate", "not_replicated"), ("Another word there", "differs")):
+    for title, name in (
+        ("Estimates that do not replicate", "not_replicated"),
+        ("Verdicts with another word", "differs"),
+    ):
         for line in lines:
             if told := [f"- {markdown(_row_text(row))}" for row in line[name]]:
                 yield Md(f"{title}, {markdown(line['machine'])}:\n\n" + "\n".join(told))
@@ -74,7 +78,7 @@ def _r_of_seeds(line: JSON) -> str:
 
 
 def sentences(line: JSON) -> Iterator[str]:
-    """How a run on another machine compares, the count of verdicts and estimates last."""
+    """Sentences on how a run on another machine compares; the last counts verdicts and estimates."""
     verdicts, estimates = count(line["verdicts"], "verdict"), count(len(line["z"]), "estimate")
     if (r := _r_of_seeds(line)) != DASH:
         yield f"values of the same seed correlate with r = {r} (median over estimates)"

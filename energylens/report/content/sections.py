@@ -1,4 +1,4 @@
-"""What the section of one claim contains: its tables and sentences, ready for the template."""
+"""Tables and sentences of the section of one claim, ready for the template."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -20,8 +20,8 @@ from energylens.report.content.verdict_rows import estimate_text, verdict_lines
 def section(entry: Entry, found: Sequence[Entry], figures: Sequence[JSON]) -> dict[str, Any]:
     """The context of `claim.md.j2`. figures: name and alternative text of each picture of this claim.
 
-    A claim with many verdicts counts them and shows their estimates by model and variant; its tables are folded.
-    One that did not run is counted as well.
+    For a claim with many verdicts they are counted and their estimates shown by model and variant; its tables are
+    folded. Verdicts of a claim that did not run are counted as well.
     """
     summed_up = entry.is_many or entry.is_idle
     return {
@@ -52,7 +52,7 @@ def section(entry: Entry, found: Sequence[Entry], figures: Sequence[JSON]) -> di
 def values_table(entry: Entry) -> Md | None:
     """One row per model, variant and seed; a part judged over pairs shows the mean over the seed's pairs.
 
-    None of what is timed: results.json holds no numbers of it.
+    None for a claim that measures time: results.json does not hold its numbers.
     """
     rows = [(verdict, case) for verdict in entry.verdicts for case in cases_at(entry, verdict)]
     if not rows or entry.claim.get("timed"):
@@ -76,16 +76,16 @@ def nulls_table(entry: Entry) -> Md | None:
     rows = [
         [place(verdict), null["name"], _part_name(entry, part["part"]), interval(part), part["region"],
          bold(part["word"]), chance_text(against(null, part["part"])), null["why"],
-         "" if null["qualifies"] else "printed beside, no chance level"]
+         "" if null["qualifies"] else "for comparison, not a chance level"]
         for verdict in entry.verdicts for null in verdict["nulls"] for part in null["parts"]
     ]  # fmt: skip
-    headers = ["model", "null", "part", "estimate [90 %]", "region", "the null itself", "the claim is"]
-    headers += ["rules out", "role"]
+    headers = ["model", "null", "part", "estimate of the null [90 %]", "region", "verdict on the null"]
+    headers += ["the claim is", "what the null measures", "role"]
     return table(headers, rows) if rows else None
 
 
 def ceilings_table(entry: Entry) -> Md | None:
-    """What a perfect effect would score, against the region."""
+    """The score that a perfect effect would have, against the region."""
     rows = [
         [place(verdict), ceiling["name"], _part_name(entry, name), ceiling_text(part), part["region"],
          bold("out of reach" if name in ceiling["out_of_reach"] else "within reach"), ceiling["why"]]
@@ -97,8 +97,8 @@ def ceilings_table(entry: Entry) -> Md | None:
         "part",
         "a perfect effect scores [90 %]",
         "region",
-        "which is",
-        "what it is",
+        "the region is",
+        "what the ceiling measures",
     ]
     return table(headers, rows, keep=2) if rows else None
 
@@ -110,19 +110,21 @@ def published_table(entry: Entry) -> Md | None:
          bold(part["word"]) if part else "", interval(original), bold(original["word"])]
         for verdict, name, part in rows_of(entry) if (original := part_of(verdict["as_published"], name))
     ]  # fmt: skip
-    headers = ["model", "part", "corrected estimator", "verdict", "as published", "would be"]
+    headers = ["model", "part", "corrected estimator", "verdict", "original estimator", "verdict by it"]
     return table(headers, rows) if rows else None
 
 
 def gates_table(entry: Entry) -> Md | None:
-    """Every gate that the claim lists: on which model, how many seeds pass, and the values."""
+    """Every gate that the claim lists: its model, the number of seeds that pass, and the values."""
     rows = [
         [at, link(gate["claim"]), gate["model"], gate["region"], _passes(gate),
          _range(gate["values"].values()), "competence" if gate["competence"] else "instrument"]
         for at, gates in _gates_by_place(entry) for gate in gates
     ]  # fmt: skip
     return (
-        table(["model", "gate", "checked on", "region", "passes", "values", "kind"], rows) if rows else None
+        table(["model", "gate", "checked on", "region", "seeds that pass", "values", "kind of check"], rows)
+        if rows
+        else None
     )
 
 
@@ -132,7 +134,7 @@ def _tally(entry: Entry) -> list[str]:
 
 
 def _gates_by_place(entry: Entry) -> Iterator[tuple[str, Sequence[JSON]]]:
-    """Gates of every verdict; once for a model whose variants all rest on the same."""
+    """Gates of every verdict, told once for a model whose variants all have the same."""
     for model, verdicts in entry.by_model().items():
         first, *others = verdicts
         if others and all(verdict["gates"] == first["gates"] for verdict in others):
@@ -142,7 +144,7 @@ def _gates_by_place(entry: Entry) -> Iterator[tuple[str, Sequence[JSON]]]:
 
 
 def beside_table(entry: Entry) -> Md | None:
-    """Means over seeds of the numbers that are printed but not judged."""
+    """Means over seeds of numbers that are printed but not judged."""
     names = _names(verdict["beside"] for verdict in entry.verdicts)
     shown = () if entry.claim.get("timed") else entry.verdicts
     rows = [[place(v), *(_optional(v["beside"], name) for name in names)] for v in shown if v["beside"]]
@@ -152,10 +154,10 @@ def beside_table(entry: Entry) -> Md | None:
 _TABLES: dict[str, Callable[[Entry], Md | None]] = {
     "The original estimator beside the corrected one:": published_table,
     "Null controls, judged by the claim's own rule:": nulls_table,
-    "Ceilings, what a perfect effect would score:": ceilings_table,
-    "Sign flips of the seeds about the boundary:": flips_table,
-    "Gates:": gates_table,
-    "Numbers beside (means over seeds, not judged):": beside_table,
+    "Ceilings (what a perfect effect would score):": ceilings_table,
+    "Sign-flip test of the seeds' distances to the boundary:": flips_table,
+    "Gates that the claim relies on:": gates_table,
+    "Further numbers (means over seeds, not judged):": beside_table,
 }
 
 

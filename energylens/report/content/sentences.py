@@ -1,4 +1,4 @@
-"""The sentences of the report: what a verdict says, what would refute a claim, how many may be wrong."""
+"""Sentences of the report: on a verdict, on what would refute a claim, on how many verdicts may be wrong."""
 
 import math
 from collections import Counter
@@ -17,7 +17,7 @@ UNCOMPARED = f"{Word.HOLDS}, {NOT_COMPARED}"
 
 
 def denominators(found: Sequence[Entry]) -> str:
-    """How many claims are declared, and how the gates do. Gates without a selected case of their own do not count."""
+    """Number of declared claims, and of gates that pass. Gates without a selected case of their own do not count."""
     alone, others = alone_and_others(found)
     asked = [*alone, *others]
     gates = [entry for entry in asked if entry.is_gate]
@@ -35,7 +35,7 @@ def verdict_text(verdict: JSON) -> str:
 
 
 def outcome(verdict: JSON) -> str:
-    """The word, and whether chance does the same, is unknown, or the instrument must: what verdicts are counted by."""
+    """The word by which verdicts are counted, with `by chance too`, `not compared with chance` or `as it must`."""
     told = [mark for mark in (BY_CHANCE_TOO, NOT_COMPARED, AS_IT_MUST) if mark in verdict["qualifiers"]]
     return ", ".join([verdict["word"], *told])
 
@@ -46,14 +46,14 @@ def counted(words: Iterable[str]) -> list[str]:
 
 
 def verdict_of(entry: Entry) -> str:
-    """How the claim stands over all its models."""
+    """The word of a claim over all its models."""
     if entry.is_one_network and entry.word not in ("NOT RUN", "ERROR"):
         return f"{entry.word} for this network"
     return f"{entry.word}, by chance too" if entry.by_chance else entry.word
 
 
 def why(verdict: JSON) -> str:
-    """The reason behind an undecided verdict. Decided ones speak through their numbers, but for what was left out."""
+    """The reason of an undecided verdict; of a decided one only the reasons of its parts, such as seeds left out."""
     if verdict["word"] in ("HOLDS", "REFUTED"):
         decided = [part for part in verdict["parts"] if not math.isnan(float(part["p_value"]))]
         return "; ".join(part["reason"] for part in decided if part["reason"])
@@ -63,7 +63,7 @@ def why(verdict: JSON) -> str:
 def seeds_text(verdict: JSON) -> str:
     """`5`, `4 (1 excluded)`, `3 (2 undefined)`, `2, partial`; of one network `5 samples` or `all inputs`.
 
-    Undefined is a seed on which any part is.
+    A seed counts as undefined where any part has no value on it.
     """
     if not verdict["seeds"]:
         return DASH
@@ -99,7 +99,7 @@ def holds_when(claim: JSON) -> str:
 
 
 def expected_errors(found: Sequence[Entry]) -> tuple[int, int, float]:
-    """(judged verdicts, tested boundaries, at most so many wrong verdicts to expect).
+    """(judged verdicts, tested boundaries, largest expected number of wrong verdicts).
 
     Each boundary is tested one-sided at 5 %, so the expected number of wrong verdicts is at most .05 times
     the boundaries tested, reached only if every truth lay exactly on its boundary. Gates are predicates, not
@@ -128,5 +128,5 @@ def _gate_fails(claim: JSON, region: JSON) -> str:
     text = f"The gate fails where {allowed} {_outside(region).replace('the whole interval ', '')}."
     if claim["must_fail"]:
         bad = ", ".join(claim["must_fail"])
-        text += f" It must reject every seed of {bad}; letting one pass makes it INVALID."
+        text += f" The gate must reject every seed of {bad}; if one passes, the gate is INVALID."
     return text

@@ -1,4 +1,4 @@
-"""A test over seeds that assumes no normal distribution, where there are seeds enough for it."""
+"""Sign-flip test over seeds, which assumes no normal distribution, for claims with enough seeds."""
 
 from collections.abc import Sequence
 
@@ -7,11 +7,11 @@ from energylens.report.content.readable import Md, number, table
 from energylens.stats import MOST_FLIPPED, sign_flip_p, smallest_sign_flip_p
 
 ENOUGH = 8
-"""Seeds from which on sign flips can give p < .01."""
+"""Smallest number of seeds with which sign flips can give p < .01."""
 
 
 def attainable(entry: Entry) -> str:
-    """What sign flips could say at most on models with few seeds, and nothing for gates; `flips_table` shows others."""
+    """Smallest p that sign flips could give on models with few seeds; empty for gates. See `flips_table` for others."""
     claim = entry.claim
     models: dict[int, list[str]] = {}
     for model in claim["models"]:
@@ -20,7 +20,7 @@ def attainable(entry: Entry) -> str:
     if entry.is_gate or not few:
         return ""
     told = {
-        n: f"flipping the signs of {n} seeds gives p = {number(smallest_sign_flip_p(n), 2)} at the least"
+        n: f"a sign-flip test of {n} seeds can't give p below {number(smallest_sign_flip_p(n), 2)}"
         for n in few
     }
     return "; ".join(f"{', '.join(few[n])}: {text}" if len(models) > 1 else text for n, text in told.items())
@@ -39,12 +39,12 @@ def flips_table(entry: Entry) -> Md | None:
                 place(verdict), name if len(entry.parts) > 1 else "", len(values), number(boundary),
                 number(sign_flip_p(values, boundary), 2), number(smallest_sign_flip_p(len(values)), 2),
             ])  # fmt: skip
-    headers = ["model", "part", "seeds", "boundary", "p, two-sided", "smallest possible"]
+    headers = ["model", "part", "seeds", "boundary", "p, two-sided", "smallest possible p"]
     return table(headers, rows) if rows else None
 
 
 def _values(entry: Entry, verdict: JSON, name: str) -> Sequence[float]:
-    """The part's value of every judged seed; empty where it has none, as for statistics over pairs of seeds."""
+    """The part's value on every judged seed; empty where seeds have none, as for statistics over pairs of seeds."""
     judged = judged_seeds(verdict, part_of(verdict["parts"], name))
     cases = [case for case in cases_at(entry, verdict) if case["seed"] in judged]
     found = [float(case["value"][name]) for case in cases if name in case.get("value", {})]

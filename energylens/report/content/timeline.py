@@ -1,4 +1,4 @@
-"""The history of one claim's verdicts: what each full run found, where a verdict turned, where it was amended."""
+"""History of a claim's verdicts over full runs: estimates, changes of the word, amendments of the declaration."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,15 +14,15 @@ from energylens.report.content.readable import bold, count, link, table
 from energylens.report.figures.interval_strips import Mark
 
 TURNS_LISTED = 20
-"""Of the verdicts that turned, the latest are listed."""
+"""Number of changed verdicts that the report lists, the latest first."""
 
 RUNS_DRAWN = 40
-"""Of a longer history the figures show the last runs."""
+"""Number of runs, the last ones, that the figures of the history show."""
 
 
 @dataclass(frozen=True)
 class Track:
-    """One verdict over time, by the number of the run. A run that did not reach it is left out.
+    """One verdict over time, by the number of the run. Runs without this verdict are left out.
 
     turns: (word before, word now) of runs whose verdict is not that of the run before. amended: runs with another
     declaration than the run before.
@@ -35,18 +35,18 @@ class Track:
 
     @property
     def defined(self) -> dict[int, Mark]:
-        """Those with an estimate."""
+        """The marks that have an estimate."""
         return {run: mark for run, mark in self.marks.items() if math.isfinite(mark.estimate)}
 
 
 def tracks_of(entry: Entry, part: str, history: Sequence[JSON]) -> list[Track]:
-    """One per verdict of the claim that any run reached, in the order of declaration."""
+    """One track for each verdict of the claim that some run has, in the order of declaration."""
     found = [_track(verdict, part, history) for verdict in entry.verdicts if not verdict["own_checkpoint"]]
     return [track for track in found if track.marks]
 
 
 def is_flip(old: str, new: str) -> bool:
-    """Between HOLDS, REFUTED and INVALID; into or out of INCONCLUSIVE is drift."""
+    """Whether two words differ and neither is INCONCLUSIVE; a change into or out of INCONCLUSIVE is drift."""
     return old != new and Word.INCONCLUSIVE not in (old, new)
 
 
@@ -61,12 +61,12 @@ def history_section(
         return None
     times = [str(run["at"])[:16].replace("T", " ") for run in history]
     turned = list(_turns(found, history))
-    headers = ["run (UTC)", "commit", "claim", "model", "verdict", "", ""]
+    headers = ["run (UTC)", "commit", "claim", "model", "verdict", "change", "declaration"]
     return {
         "runs": len(history),
         "first": times[0],
         "last": times[-1],
-        "turned": count(len(turned), "verdict turned", "verdicts turned"),
+        "turned": count(len(turned), "verdict changed", "verdicts changed"),
         "turns": table(headers, turned[:TURNS_LISTED]) if turned else None,
         "not_listed": max(0, len(turned) - TURNS_LISTED),
         "figures": figures,
@@ -77,13 +77,13 @@ def history_section(
 
 
 def _turns(found: Sequence[Entry], history: Sequence[JSON]) -> Iterator[list[Any]]:
-    """Rows of the table of verdicts that turned, the latest first."""
+    """Rows of the table of changed verdicts, the latest first."""
     tracks = [(entry, _track(verdict, "", history)) for entry in found for verdict in entry.verdicts]
     by_run = sorted(((run, e, t) for e, t in tracks for run in t.turns), key=lambda each: -each[0])
     for run, entry, track in by_run:
         old, new = track.turns[run]
         kind = Status.FLIP if is_flip(old, new) else Status.DRIFT
-        amended = "declaration amended" if run in track.amended else ""
+        amended = "amended" if run in track.amended else ""
         at, commit = str(history[run]["at"])[:16].replace("T", " "), history[run]["commit"][:9]
         yield [at, commit, link(entry.id), track.label, bold(f"{old} → {new}"), kind, amended]
 
@@ -104,7 +104,7 @@ def _track(verdict: JSON, part: str, history: Sequence[JSON]) -> Track:
 
 
 def _mark(row: JSON, part: str) -> Mark:
-    """Coloured by the part's own word where the verdict is one on its numbers."""
+    """The mark of a part: coloured by the part's own word where the verdict was judged on numbers."""
     estimate, low, high, word = row["parts"][part]
     kind = AS_IT_MUST if AS_IT_MUST in row.get("qualifiers", ()) else row["word"]
     judged = kind in (Word.HOLDS, Word.REFUTED, Word.INCONCLUSIVE)

@@ -1,4 +1,4 @@
-"""How far a report can be trusted: what `energylens trust` measured of the harness, as tables and sentences."""
+"""Tables and sentences on how far a report can be trusted, from what `energylens trust` measured of the harness."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -21,7 +21,7 @@ VIOLATIONS = {
 
 
 def trust_section(trust: JSON, figures: Mapping[str, Sequence[JSON]]) -> dict[str, Any] | None:
-    """The context of `trust.md.j2`; None where nothing was measured. figures: names and texts of each section's."""
+    """Context of `trust.md.j2`; None where nothing was measured. figures: name and text of each figure, by section."""
     parts: list[dict[str, Any]] = [
         {
             "name": name,
@@ -53,9 +53,9 @@ def _calibration(found: JSON) -> Iterator[Md]:
     drawn = max(cell["repetitions"] or 0 for cell in cells)
     broken = found["broken_promises"]
     yield markdown(
-        f"{count(len(cells), 'kind')} of seeds with a known truth went through the judge, each {drawn} times (hit "
-        f"rates: every outcome, exactly). Where the truth lies on the boundary, at most 5 % of the claims may be "
-        f"decided on either side. "
+        f"Claims with a known truth were judged on {count(len(cells), 'kind')} of invented seeds (a distribution and a "
+        f"number of seeds), each drawn {drawn} times (hit rates: every outcome, exactly). Where the truth lies on the "
+        f"boundary, at most 5 % of the claims may be decided on either side, if the distribution is promised that. "
         + (f"Promises broken: {'; '.join(broken)}." if broken else "No promise was broken.")
     )
     rows = []
@@ -64,17 +64,17 @@ def _calibration(found: JSON) -> Iterator[Md]:
         promised = next(iter(of.values()))
         kept = "5 %" if promised["keeps_level"] else "none"
         rows.append([name, kept, *(_cell(of[n]) if n in of else "" for n in seeds)])
-    headers = ["seeds are", "promised level", *(f"{n} seeds" for n in seeds)]
+    headers = ["distribution of seeds", "promised level", *(f"{n} seeds" for n in seeds)]
     yield table(headers, rows)
     yield Md(
-        "*In each cell: the largest rate, over regions, of wrong HOLDS or REFUTED with the truth on the boundary; "
-        "coverage of the 90 % interval. Skewed seeds have no promise; their rates are told as they are.*"
+        "*In each cell: first the largest rate, over regions, of a wrong HOLDS or REFUTED with the truth on the "
+        "boundary, then the coverage of the 90 % interval. For skewed distributions nothing is promised.*"
     )
     yield from _comparisons(found.get("comparisons", []))
 
 
 def _comparisons(cells: Sequence[JSON]) -> Iterator[Md]:
-    """Nulls, ceilings and several parts, where the truth lies exactly between two answers; older records have none."""
+    """Claims with nulls, ceilings or several parts, the truth between two answers; older records have no such cells."""
     if not cells:
         return
     seeds = sorted({cell["seeds"] for cell in cells})
@@ -83,15 +83,17 @@ def _comparisons(cells: Sequence[JSON]) -> Iterator[Md]:
         of = {cell["seeds"]: cell for cell in cells if (cell["wrong"], cell["case"]) == (wrong, case)}
         kept = "5 %" if next(iter(of.values()))["promised"] else "none"
         rows.append([wrong, case, kept, *(_percent(of[n]["rate"]) if n in of else "" for n in seeds)])
-    yield table(["said wrongly", "seeds are", "promised", *(f"{n} seeds" for n in seeds)], rows, keep=3)
+    headers = ["said wrongly", "distribution of seeds", "promised level", *(f"{n} seeds" for n in seeds)]
+    yield table(headers, rows, keep=3)
     yield Md(
-        "*A claim that is exactly as good as its null, called better than chance; one whose ceiling lies on the "
-        "boundary, called out of reach; one whose parts all lie on their boundaries, refuted.*"
+        "*In each cell: how often a claim exactly as good as its null is called better than chance, a claim whose "
+        "ceiling lies on the boundary is called out of reach, a claim whose parts all lie on their boundaries is "
+        "refuted.*"
     )
 
 
 def _cell(cell: JSON) -> str:
-    """Regions mirror each other, so that wrong HOLDS and wrong REFUTED have the same largest rate."""
+    """Largest rate of a wrong word, and coverage. One rate for both words: regions mirror each other."""
     at = [each for each in cell["decisions"] if each["truth"] == _LEVEL_REGIONS]
     worst = max(float(each[word]["rate"]) for each in at for word in ("holds", "refuted"))
     return f"{_percent(worst)}; {_percent(cell['coverage']['rate'])}"
@@ -101,21 +103,21 @@ def _sabotage(found: JSON) -> Iterator[Md]:
     broken, how = found["broken instruments"], found["noticed how"]
     yield markdown(
         f"{count(len(broken), 'instrument')} were broken on purpose; {found['noticed']} of {found['controls tried']} "
-        f"controls that had to notice did ({', '.join(f'{n} {name}' for name, n in how.items())}), which proves "
-        f"{found['claims and controls proved']} pairs of a claim and its control."
+        f"controls that had to notice did ({', '.join(f'{n} {name}' for name, n in how.items())}). So in "
+        f"{found['claims and controls proved']} pairs of a claim and its control the control is known to work."
     )
     for name, text in (
-        ("unnoticed", "Unnoticed"),
-        ("claims and controls never tried", "Never tried"),
+        ("unnoticed", "Controls that did not notice"),
+        ("claims and controls never tried", "Pairs of a claim and a control that were never tried"),
         (
             "claims and controls that show with nothing broken",
-            "These controls show with nothing broken, so that breaking something proves nothing",
+            "These controls object even with nothing broken, so that objecting to a broken instrument proves nothing",
         ),
     ):
         if found[name]:
             yield Md(f"{text}:\n\n" + "\n".join(f"- {markdown(one)}" for one in found[name]))
     rows = [[name, says] for name, says in broken.items()]
-    yield _folded("What was broken", table(["sabotage", "what is broken"], rows, keep=2))
+    yield _folded("What was broken", table(["sabotage", "what the broken instrument does"], rows, keep=2))
 
 
 def _store(found: JSON) -> Iterator[Md]:
@@ -130,16 +132,18 @@ def _store(found: JSON) -> Iterator[Md]:
     caught = found["violations_found_in_broken_stores"]
     unnoticed = [name for name, violations in caught.items() if not violations]
     yield markdown(
-        f"Of {count(len(caught), 'store')} broken on purpose the same race noticed "
-        f"{len(caught) - len(unnoticed)}{': not ' + ', '.join(unnoticed) if unnoticed else ''}. {damage['injected']} "
-        f"damages (flipped bits, truncation, removed and exchanged files): {damage['detected']} detected on reading, "
-        f"{damage['set_aside']} kept aside, {damage['rebuilt']} rebuilt to the same bits."
+        f"Of {count(len(caught), 'implementation')} of the store that were broken on purpose, the same race noticed "
+        f"{len(caught) - len(unnoticed)}{': not ' + ', '.join(unnoticed) if unnoticed else ''}. "
+        f"Of {damage['injected']} damages to artifacts (flipped bits, truncation, removed and exchanged files) "
+        f"{damage['detected']} were detected on reading, {damage['set_aside']} set aside and "
+        f"{damage['rebuilt']} rebuilt to the same bits."
     )
     rows = [
         [name, one["attempts"], one["refused"], one["done"], one["half_written"], ", ".join(one["unclear"])]
         for name, one in found["refusals"].items()
     ]
-    headers = ["the disk answers", "times", "clear error", "done all the same", "half-written", "unclear"]
+    headers = ["error of the disk", "times", "clear error message", "completed all the same"]
+    headers += ["left half-written", "unclear errors"]
     yield table(headers, rows, keep=5)
 
 
@@ -167,8 +171,8 @@ def _same_answer(found: JSON) -> Iterator[Md]:
     other = found["other thread count"]
     one, two = other["threads"]
     yield markdown(
-        f"Trained again, bits compared: {'; '.join(again)}. {other['network']} trained in {two} threads in place of "
-        f"{one} differs by up to {number(other['largest difference of a weight'], 2)} in a weight, and has "
+        f"Trained again and compared bit by bit: {'; '.join(again)}. {other['network']} trained in {two} threads "
+        f"instead of {one} differs by up to {number(other['largest difference of a weight'], 2)} in a weight, and has "
         f"{'the same verdicts' if other['same verdicts'] else 'OTHER verdicts'} ({', '.join(other['verdicts'])})."
     )
 
@@ -183,23 +187,24 @@ def _mutation(found: JSON) -> Iterator[Md]:
     shares = {name: one["killed"] / one["tried"] if one["tried"] else 0 for name, one in modules.items()}
     drawn = "" if tried == found["mutants"] else f", drawn from {found['mutants']}"
     yield markdown(
-        f"{killed} of {tried} changed copies of {count(len(modules), 'module')}{drawn} fail the module's own tests: "
-        f"{_percent(found['killed_share_of_tried'])}."
+        f"Of {tried} copies of {count(len(modules), 'module')}, each with one thing changed{drawn}, {killed} fail the "
+        f"module's own tests: {_percent(found['killed_share_of_tried'])}."
     )
     rows = [
         [name, one["mutants"], one["tried"], one["killed"], _percent(shares[name]),
          ", ".join(f"{n} {why}" for why, n in one["survivors"].items())]
         for name, one in modules.items()
     ]  # fmt: skip
-    yield _folded("By module", table(["module", "mutants", "tried", "killed", "", "survivors"], rows, keep=5))
+    headers = ["module", "changed copies", "tried", "fail the tests", "share", "copies that pass, by reason"]
+    yield _folded("By module", table(headers, rows, keep=5))
 
 
 _SECTIONS: Mapping[str, tuple[str, Callable[[JSON], Iterator[Md]]]] = {
     "calibration": ("How often is a verdict wrong?", _calibration),
-    "replication": ("Does it come out the same on another machine?", _replication),
+    "replication": ("Do findings come out the same on another machine?", _replication),
     "sabotage": ("Can the controls fail?", _sabotage),
     "mutation": ("Would the tests notice a mistake in the mathematics?", _mutation),
-    "same-answer": ("Is it the same answer, however it runs?", _same_answer),
+    "same-answer": ("Is the answer the same, however claims are run?", _same_answer),
     "store": ("Can a killed process or a bad disk spoil a number?", _store),
 }
 

@@ -1,4 +1,4 @@
-"""How far a report can be trusted, in a line for each thing that was measured of the harness."""
+"""One line on each measurement of how far a report can be trusted."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,8 +17,8 @@ def trust_lines(trust: JSON) -> list[Md]:
 def _calibration(found: JSON) -> str:
     broken = found["broken_promises"]
     kinds = count(len(found["cells"]), "kind")
-    kept = f"promises broken: {'; '.join(broken)}" if broken else "no promise was broken"
-    return f"Claims with known truth, {kinds} of seeds, went through the judge: {kept}."
+    kept = f"promises broken: {'; '.join(broken)}" if broken else "no promised error rate was exceeded"
+    return f"Claims with a known truth were judged on {kinds} of invented seeds: {kept}."
 
 
 def _replication(found: JSON) -> str:
@@ -35,24 +35,24 @@ def _sabotage(found: JSON) -> str:
 
 def _mutation(found: JSON) -> str:
     share = 100 * float(found["killed_share_of_tried"])
-    return f"Tests of the mathematics reject {share:.1f} % of {found['tried']} copies with one thing changed."
+    return f"Tests of the mathematics reject {share:.1f} % of {found['tried']} copies of it with one thing changed."
 
 
 def _same_answer(found: JSON) -> str:
     ways = list(found["layouts"].values())
     other = (
-        count(sum(len(way[f"different {what}s"]) for way in ways), f"other {what}")
+        count(sum(len(way[f"different {what}s"]) for way in ways), f"different {what}")
         for what in ("verdict", "measurement")
     )
-    return f"Run in {count(len(ways), 'way')}: {', '.join(other)}."
+    return f"The same claims, run in {count(len(ways), 'way')}, gave {' and '.join(other)}."
 
 
 def _store(found: JSON) -> str:
     race = found["race"]
     harm = sum(int(race[name]) for name in VIOLATIONS)
     return (
-        f"{race['kills']} processes were killed in a race for one artifact: {harm} times it was lost, damaged or built "
-        "in vain."
+        f"{race['kills']} processes were killed while racing for one artifact: {harm} times an artifact was lost, "
+        "damaged or built in vain, or another process failed."
     )
 
 

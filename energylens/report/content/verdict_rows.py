@@ -12,10 +12,10 @@ from energylens.report.content.readable import DASH, interval, number, span
 from energylens.report.content.sentences import counted, outcome, seeds_text, verdict_text, why
 
 TIMED = "timed"
-"""In the place of an estimate that differs from run to run; timings.json has it."""
+"""Text in place of an estimate that differs from run to run; timings.json holds the estimate."""
 
 _NAMED = 2
-"""Models that a claim which did not run still names in its line."""
+"""Largest number of models that the line of a claim that did not run names."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def lines(found: Sequence[Entry]) -> list[Line]:
 
 
 def lines_of(entry: Entry) -> Iterator[Line]:
-    """The lines of one claim where all are listed: one per model when there are many verdicts, one if none ran."""
+    """The lines of one claim in lists of all claims: one per model when there are many verdicts, one if none ran."""
     if entry.is_idle:
         yield _idle_line(entry)
     else:
@@ -53,7 +53,7 @@ def lines_of(entry: Entry) -> Iterator[Line]:
 
 
 def verdict_lines(entry: Entry) -> Iterator[Line]:
-    """One line per verdict. A claim that recorded no verdict at all still has its line."""
+    """One line per verdict. A claim without any verdict still has one line."""
     reported = entry.claim["reported"]
     if not entry.verdicts:
         yield Line(entry.id, DASH, entry.word, entry.word, "nothing recorded", reported=reported)
@@ -64,7 +64,7 @@ def verdict_lines(entry: Entry) -> Iterator[Line]:
 
 
 def estimate_text(entry: Entry, part: JSON | None) -> str:
-    """The estimate with its interval; for a gate the range over seeds. TIMED where a run's own times are not told."""
+    """The estimate with its interval; for a gate the range over seeds. TIMED for times that only timings.json holds."""
     if part is None:
         return DASH
     if entry.claim.get("timed") and math.isnan(float(part["estimate"])):
@@ -121,7 +121,7 @@ def _idle_line(entry: Entry) -> Line:
 
 
 def _model_lines(entry: Entry) -> Iterator[Line]:
-    """One line per model over its variants: how often each word, and the range of the estimates."""
+    """One line per model over its variants: the count of each word, and the range of the estimates."""
     for model, verdicts in entry.by_model().items():
         seeds = list(dict.fromkeys(seeds_text(verdict) for verdict in verdicts))
         tested = [verdict["holm"] for verdict in verdicts if verdict.get("holm")]
@@ -144,7 +144,7 @@ def _model_lines(entry: Entry) -> Iterator[Line]:
 
 
 def _only(words: Iterable[str]) -> str:
-    """The word that all share, if there is one."""
+    """The word that all verdicts share; empty where they differ."""
     found = set(words)
     return found.pop() if len(found) == 1 else ""
 
@@ -165,7 +165,7 @@ def _with_ranges(line: Line, entry: Entry, verdicts: Sequence[JSON], name: str) 
 
 
 def estimates_span(parts: Sequence[JSON | None]) -> str:
-    """From the smallest to the largest estimate of those that are defined; empty when none is."""
+    """Range of the defined estimates, smallest to largest; empty when none is defined."""
     estimates = [float(part["estimate"]) for part in parts if part]
     defined = [x for x in estimates if not math.isnan(x)]
     return span(min(defined), max(defined), 2) if defined else ""

@@ -1,4 +1,4 @@
-"""Characters that print nothing, made visible: what a token holds is what the reader sees."""
+"""Visible signs for characters that print nothing, so that the reader sees what a token holds."""
 
 import unicodedata
 

@@ -36,7 +36,7 @@ _LOOKS: tuple[dict[str, Any], ...] = (
     {"color": SERIES[0], "fill": "#b9d5e8"},
     {"color": GREY, "fill": LIGHT},
 )
-"""The first sample, and all others: what it is compared with."""
+"""Looks of the first sample, and of all others, with which it is compared."""
 
 
 def distributions(panels: Sequence[Panel], wanted: JSON) -> "Figure":
@@ -114,9 +114,9 @@ def _draw_sample(
 
 
 def limits(samples: Sequence[Sequence[float]]) -> tuple[float, float]:
-    """What the axis shows: 1 to 99 % of every sample, and its ends where they lie close to that.
+    """Limits of the axis: 1 to 99 % of every sample, and its ends where they lie close to that.
 
-    So a few outliers do not hide where the samples lie; arrowheads stand for what is further out.
+    So a few outliers do not hide where the samples lie; arrowheads stand for values further out.
     """
     import numpy as np
 

@@ -32,8 +32,8 @@ def forest(found: Sequence[Entry]) -> "Figure | None":
 def claim_figure(entry: Entry) -> "Figure | None":
     """One claim: seeds as dots, a row for every null and for the original estimator, pairs as heatmaps.
 
-    A claim with many verdicts has a strip per model, and its nulls in the row of what they are the nulls of. What is
-    timed has no picture.
+    A claim with many verdicts has a strip per model, with each null in the row of its verdict. A claim that measures
+    time has no figure.
     """
     if entry.claim.get("timed") or not any(verdict["parts"] for verdict in entry.verdicts):
         return None

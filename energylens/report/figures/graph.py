@@ -27,13 +27,13 @@ _WIDEST, _THINNEST = 3.2, 0.3
 """Points: the edge of the largest |weight|, and the smallest width that still shows."""
 
 _BENDS = (0.14, -0.14, 0.28, -0.28, 0.42, -0.42)
-"""How far an edge may be bent, relative to its length: the first that passes beside all nodes is taken."""
+"""Bends of an edge, relative to its length; the first that passes beside all nodes is taken."""
 
 _GROWTH = 0.4
-"""Of a node by its weight, relative to its label."""
+"""Largest growth of a node by its weight, relative to its label."""
 
 _FEW_EDGES = 8
-"""Up to so many edges carry their weight in print."""
+"""Largest number of edges whose weights are printed."""
 
 
 def graphs(panels: Sequence[Panel], wanted: JSON) -> "Figure":

@@ -30,10 +30,10 @@ ACROSS = 4
 """Panels side by side."""
 
 COLUMNS = 10
-"""Panels have room for so many runs, or twice, three times as many."""
+"""Number of runs that panels have room for; for longer histories twice, three times as many."""
 
 FEW = 3
-"""Up to so many verdicts in one panel have their intervals drawn, beside each other."""
+"""Largest number of verdicts in a panel whose intervals are drawn, beside each other."""
 
 TOP, HEAD, PANEL, GAP, FOOT = 0.24, 0.36, 0.72, 0.14, 0.10
 """Inches: the figure's title, a panel's two lines, the panel, below it, and below the last for its dates."""
@@ -83,7 +83,7 @@ def history_figure(title: str, found: Sequence[Entry], history: Sequence[JSON]) 
 
 
 def columns_of(n_runs: int) -> int:
-    """Columns of a panel with so many runs: a run more leaves the places of those before, as long as there is room."""
+    """Number of columns of a panel with so many runs; one more run moves no earlier run, as long as there is room."""
     return min(RUNS_DRAWN, COLUMNS * math.ceil(n_runs / COLUMNS))
 
 

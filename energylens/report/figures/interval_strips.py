@@ -27,7 +27,7 @@ NUMBERS, VERDICT = 4.13, 5.95
 
 NULL, PUBLISHED, CEILING = "null", "published", "ceiling"
 _MINOR = {NULL: "o", PUBLISHED: "d", CEILING: "^"}
-"""Marker of what stands beside a claim."""
+"""Markers of nulls, original estimators and ceilings beside a claim."""
 
 _INNER_ROW = 0.38
 """Rows that each of several marks in one row takes."""
@@ -171,11 +171,11 @@ def _draw_interval(axes: "Axes", y: float, mark: Mark, colour: str, width: float
 
 
 def limits(strip: Strip) -> tuple[float, float]:
-    """What the axis shows: the estimates, their seeds and the region's ends.
+    """Limits of the axis: the estimates, their seeds and the region's ends.
 
-    Intervals and nulls widen it only where they lie within its own span on either side, so that a distant
-    null does not hide what decides: where the interval lies against the region. Arrowheads stand for what is
-    further out.
+    Intervals and nulls widen the axis only where they lie within its own span on either side, so that a distant null
+    does not hide the decisive thing, the place of the interval against the region. Arrowheads stand for values further
+    out.
     """
     ends = [end for end in (strip.region_low, strip.region_high) if math.isfinite(end)]
     marks = [one for mark in strip.marks for one in (mark.inner or [mark])]

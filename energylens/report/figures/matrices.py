@@ -28,7 +28,7 @@ _LEFT, _RIGHT, _APART = 0.66, 0.55, 0.14
 """Inches: left of the first map, right of the last (the colour bar), between two."""
 
 _PRINTED, _WIDE = 8, 5
-"""Numbers are printed in maps of at most so many rows and columns; in wider ones than _WIDE with one decimal."""
+"""Largest rows and columns of maps with printed numbers; columns above which these have one decimal."""
 
 
 def matrices(panels: Sequence[Panel], wanted: JSON) -> "Figure":

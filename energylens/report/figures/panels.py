@@ -1,4 +1,4 @@
-"""What a claim's own figure draws, panel by panel, and what its kinds of drawing share."""
+"""Panels of a claim's own figure, and functions that its kinds of drawing share."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SEEDS = 5
-"""Most seeds side by side."""
+"""Largest number of seeds side by side."""
 
 ACROSS = 4
-"""Most models side by side."""
+"""Largest number of models side by side."""
 
 
 _MARK: dict[str, Any] = {"color": INK, "lw": 0.8, "ls": (0, (3, 2)), "zorder": 1}
@@ -65,7 +65,7 @@ def _read(entry: Entry, wanted: JSON, case: JSON) -> dict[str, Any]:
 
 
 def _merged(panels: Sequence[Panel]) -> Iterator[Panel]:
-    """Variants that drew the same are told once; NaN equals NaN here."""
+    """Panels without repetition of variants that recorded the same series; NaN equals NaN here."""
     by_model: dict[str, list[Panel]] = {}
     for panel in panels:
         by_model.setdefault(panel.model, []).append(panel)
@@ -75,7 +75,7 @@ def _merged(panels: Sequence[Panel]) -> Iterator[Panel]:
 
 
 def seeds_note(panel: Panel, shown: int) -> str:
-    """How many of the seeds are drawn, where it is not all of them."""
+    """Note on the number of seeds drawn, where not all of them are."""
     return f" (first {shown} of {len(panel.seeds)} seeds)" if len(panel.seeds) > shown else ""
 
 

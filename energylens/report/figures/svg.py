@@ -1,7 +1,7 @@
-"""Figures as compact SVG: the same bytes for the same figure, few of them, and few others where its numbers change.
+"""Figures as compact SVG: the same figure has the same bytes, and a change of its numbers changes few of them.
 
-What matplotlib draws is rewritten: text stays text, coordinates have one decimal, groups that only group are gone, what
-looks alike shares one group with its style, and nothing tells of dates, versions and programs.
+The SVG of matplotlib is rewritten: text stays text, coordinates have one decimal, groups without a style are removed,
+shapes that look alike share one group with their style, and dates, versions and programs are left out.
 """
 
 import re
@@ -23,7 +23,7 @@ _DEFAULTS = {
     "fill-opacity: 1", "stroke-opacity: 1", "stroke-dashoffset: 0", "stroke-miterlimit: 100000", "font-style: normal",
     "font-size: 7.5px", "font-family: 'DejaVu Sans'", "text-anchor: start",
 }  # fmt: skip
-"""What need not be said: all of the picture has it, or every SVG."""
+"""Attributes that are left out, because the whole picture or every SVG has them."""
 _STYLE = "stroke-linejoin:round;font:7.5px DejaVu Sans,Verdana,sans-serif"
 """Verdana, where there is no DejaVu Sans: its letters are as wide."""
 

@@ -1,1 +1,1 @@
-"""What a notebook shows."""
+"""HTML that a notebook shows."""

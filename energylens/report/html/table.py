@@ -1,4 +1,4 @@
-"""A table of verdicts as a notebook shows it."""
+"""The table of verdicts that a notebook shows."""
 
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ _SHOWN = {
     "estimate": "estimate", "low": "from", "high": "to", "region": "holds when", "reported": "reported",
     "reason": "why",
 }  # fmt: skip
-"""Columns of a frame of `Checked`, and how they are headed. Those in which nothing stands are left out."""
+"""Columns of a frame of `Checked`, with their headings. Empty columns are left out."""
 
 
 def html_table(frame: "pd.DataFrame") -> str:

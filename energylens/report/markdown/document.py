@@ -1,4 +1,4 @@
-"""VALIDATION.md, the index of a report, as text, and the beginnings of its other pages."""
+"""Text of VALIDATION.md, the index of a report, and of the beginnings of its other pages."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -23,14 +23,14 @@ from energylens.report.markdown.pictures import forests
 from energylens.report.markdown.render import render
 
 _HEADERS = (
-    "claim", "model", "set-up", "verdict", "estimate [90 % interval]", "region", "chance", "reported", "as published",
-    "seeds", "can decide", "survives Holm",
+    "claim", "model", "set-up", "verdict", "estimate [90 % interval]", "region", "chance", "reported",
+    "original estimator", "seeds", "HOLDS, REFUTED in reach", "survives Holm",
 )  # fmt: skip
 _KNOWN = {"schema", "summary", "basis", "questions", "claims", "verdicts", "cases", "errors", "provenance"}
 
 
 def index(results: JSON, found: Sequence[Entry], about: Collection[str], trust: JSON) -> str:
-    """VALIDATION.md: what was found, where to read more, how far to trust it. about: pages on the run that exist."""
+    """VALIDATION.md: the findings, links to the pages, how far to trust them. about: pages on the run that exist."""
     judged, boundaries, expected = expected_errors(found)
     errors = list(results["errors"])
     return render(
@@ -61,7 +61,7 @@ def index(results: JSON, found: Sequence[Entry], about: Collection[str], trust: 
 
 
 def family_head(family: str, members: Sequence[Entry], drawn: set[str]) -> str:
-    """The beginning of a family's page: how its claims stand, all their verdicts, its estimates as a picture."""
+    """The beginning of a family's page: its headline, the table of its verdicts, and the figure of its estimates."""
     return render(
         "family.md.j2",
         family=family,
@@ -73,12 +73,12 @@ def family_head(family: str, members: Sequence[Entry], drawn: set[str]) -> str:
 
 
 def errors_of(results: JSON) -> list[str]:
-    """Every case that raised, with its text."""
+    """Every case that raised an exception, with the text of the exception."""
     return [render("error.md.j2", error=error) for error in results["errors"]]
 
 
 def claims_table(found: Sequence[Entry]) -> Md:
-    """All claims, one row each, with the anchor that links from outside lead to."""
+    """All claims, one row each, with an anchor for links from other documents."""
     rows = [
         [
             Md(f'<a id="{entry.id}"></a>{link(entry.id)}'),
@@ -90,12 +90,19 @@ def claims_table(found: Sequence[Entry]) -> Md:
         ]
         for entry in found
     ]
-    headers = ["claim", "verdict", "its models and variants", "estimates", "holds when", "reported"]
+    headers = [
+        "claim",
+        "verdict",
+        "verdicts by model and variant",
+        "estimates (range)",
+        "holds when",
+        "reported",
+    ]
     return table(headers, rows, keep=5)
 
 
 def _estimates(entry: Entry) -> Iterator[str]:
-    """Of every part, from the smallest to the largest."""
+    """Range of the estimates of every part of a claim."""
     for name in entry.parts:
         told = estimates_span([part_of(verdict["parts"], name) for verdict in entry.verdicts])
         if told:
@@ -108,7 +115,7 @@ def picture_names(files: Iterable[str]) -> set[str]:
 
 
 def verdict_table(found: Sequence[Entry]) -> Md:
-    """All verdicts of these claims; the claim is named in its first line only."""
+    """All verdicts of these claims; each claim is named in its first row only."""
     rows = []
     previous = ""
     for line in lines(found):
@@ -118,7 +125,7 @@ def verdict_table(found: Sequence[Entry]) -> Md:
 
 
 def provenance_table(results: JSON) -> Md:
-    """Where the numbers come from, one row per fact."""
+    """Provenance of the numbers, one row per fact."""
     header = {name: value for name, value in results.items() if name not in _KNOWN}
     facts = {name: _fact(value) for name, value in (header | results.get("provenance", {})).items()}
     rows = [[name.replace("_", " "), fact] for name, fact in facts.items() if fact and name != "artifacts"]
@@ -135,16 +142,16 @@ def artifact_tables(results: JSON) -> list[str]:
 def _limits_of(results: JSON) -> str:
     """Why this run may not speak for all declared claims; empty for a full run."""
     if results.get("interrupted"):
-        return "This run was interrupted: what it had measured by then is shown."
+        return "This run was interrupted: the report shows what was measured until then."
     partial = results.get("complete") is False or any(v["partial"] for v in results["verdicts"])
     return "This is not a full run: some claims, models or seeds were left out." if partial else ""
 
 
 ROWS = 500
-"""Artifacts of one table, so that a page can end between two."""
+"""Number of artifacts per table: pages may break between tables."""
 
 SHORT_REASON = 48
-"""Characters of a reason that the first table has room for; the claim's section tells every reason in full."""
+"""Longest reason, in characters, that the table of verdicts shows; the claim's section tells every reason in full."""
 
 
 def _row(line: Line, first: bool) -> list[Any]:

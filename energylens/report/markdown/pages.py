@@ -19,10 +19,10 @@ from energylens.report.markdown.render import render
 
 INDEX = "VALIDATION.md"
 FAMILIES, ABOUT = "families", "about"
-"""Folders of pages: on the claims, by family, and on the run."""
+"""Folders of the pages on claims, by family, and of the pages on the run."""
 
 LIMIT = 230_000
-"""Bytes of a page before its links are told their pages, which adds a few percent: none is larger than 250 kB."""
+"""Largest page in bytes before its links get the names of pages, which add a few percent: all stay below 250 kB."""
 
 _LINK = re.compile(r"\]\(#([\w.-]+)\)")
 
@@ -37,7 +37,7 @@ def pages(
 ) -> dict[str, str]:
     """File name and text of every page, the index last. pictures: names of the figures that exist, without suffix.
 
-    A page that would be larger than LIMIT goes on in others, claim by claim; one claim alone is never cut.
+    A page that would be larger than LIMIT is continued in further pages, claim by claim; a single claim is never cut.
     """
     drawn, trust = set(pictures), trust or {}
     made: dict[str, str] = {}
@@ -105,7 +105,7 @@ def _folded(earlier: Md) -> str:
 
 
 def _addressed(text: str, page: str, place: Mapping[str, str]) -> str:
-    """Every link to a section of another page with that page's name."""
+    """The text, with the page's name in every link to a section of another page."""
 
     def told(found: re.Match[str]) -> str:
         other = place.get(found.group(1), page)

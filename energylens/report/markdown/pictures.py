@@ -1,4 +1,4 @@
-"""The pictures of a page: where each lies as seen from it, and the words that stand for it."""
+"""The pictures of a page, each with its path from the page and its alternative text."""
 
 from collections.abc import Mapping, Sequence
 
@@ -27,7 +27,7 @@ _OF_TRUST = {
 
 
 def pictures_of(entry: Entry, drawn: set[str]) -> list[Picture]:
-    """The estimates of a claim, and the figure that it declares. drawn: names of the pictures that exist."""
+    """Pictures of a claim's estimates, and of the figure that it declares. drawn: names of the pictures that exist."""
     texts = {f"{entry.id}_estimates": _estimates(entry)}
     if entry.claim["figure"]:
         seeds = _SEEDS_DRAWN.get(entry.claim["figure"]["kind"], "for each model and seed")
@@ -36,7 +36,7 @@ def pictures_of(entry: Entry, drawn: set[str]) -> list[Picture]:
 
 
 def forests(found: Sequence[Entry], drawn: set[str]) -> list[Picture]:
-    """The estimates of every family of claims."""
+    """Pictures of the estimates of every family of claims."""
     told = "Estimates, 90 % intervals and regions of the family"
     texts = {
         forest_name(name): f"{told} {name}; {': '.join(first_line(members))}"
@@ -46,7 +46,7 @@ def forests(found: Sequence[Entry], drawn: set[str]) -> list[Picture]:
 
 
 def histories(found: Sequence[Entry], drawn: set[str]) -> list[Picture]:
-    """The estimates of every family of claims over time."""
+    """Pictures of the estimates of every family of claims over time."""
     texts = {
         history_name(family): f"Estimates of the family {family} over all full runs"
         for family in families(found)
@@ -55,7 +55,7 @@ def histories(found: Sequence[Entry], drawn: set[str]) -> list[Picture]:
 
 
 def trust_pictures(drawn: set[str]) -> dict[str, list[Picture]]:
-    """By section of what was measured of the harness."""
+    """Pictures on trust in the harness, by section."""
     return {section: _existing(dict([named]), drawn) for section, named in _OF_TRUST.items()}
 
 

@@ -1,6 +1,6 @@
-"""Regions of a README that are rendered from results.json, so that the two can't disagree.
+"""Regions of a README that are rendered from results.json, so that README and results can't disagree.
 
-A region names its source, relative to the README, and what it shows; what follows up to its end is generated:
+A region names its results, relative to the README, and what it shows; the text between `-->` and its end is generated:
 
     <!-- verdicts: reports/results.json       <!-- told: reports/results.json
     family.claim/model/variant                Trained SAEs score {family.claim/model; part pwmcc}.
@@ -27,7 +27,7 @@ from energylens.report.content.verdict_rows import estimate_text, estimates_span
 
 WIDTH = 120
 OUTCOMES = (*map(str, Word), BY_CHANCE)
-"""What the cells of a claim are counted by."""
+"""Outcomes by which the verdicts of a claim are counted."""
 
 _REGION = re.compile(r"(<!-- (verdicts|told): (\S+)\n(.*?)\n-->\n)(.*?)(<!-- \2: end -->)", re.DOTALL)
 _FIELD = re.compile(r"\{([^{}]+)\}")
@@ -39,14 +39,14 @@ _HEADERS = (
     "region",
     "chance",
     "reported",
-    "same word",
+    "same verdict",
 )
 
 
 def rewritten(text: str, read: Callable[[str], JSON]) -> str:
-    """The text with every region generated anew. read: the results behind a region, by the path it names.
+    """The text with every region generated anew. read: gives the results at the path that a region names.
 
-    Raises InputError, naming the nearest, for a row, part, null or number that the results don't have.
+    Raises InputError for a row, part, null or number that the results don't have; the message names the nearest ones.
     """
 
     def generated(match: re.Match[str]) -> str:
@@ -59,12 +59,12 @@ def rewritten(text: str, read: Callable[[str], JSON]) -> str:
 
 
 def sources(text: str) -> list[str]:
-    """The results that the regions name, once each."""
+    """Paths of the results that the regions name, once each."""
     return list(dict.fromkeys(match.group(3) for match in _REGION.finditer(text)))
 
 
 def fact(found: Sequence[Entry], asked: str) -> str:
-    """What stands for a field, `subject; wanted; ...`.
+    """The text of a field, `subject; wanted; ...`.
 
     subject: a row (claim/model/variant). wanted: the estimate to three digits, of `part NAME`, `chance`, `null NAME`,
     `ceiling NAME`, `published` (the original estimator) or `beside NAME`; in `%`; or the `word`. Of a claim: a verdict
@@ -85,10 +85,10 @@ def _verdicts(found: Sequence[Entry], rows: Sequence[str], source: str) -> str:
     counts = counts_of(found)
     findings = count(sum(counts["published"].values()), "as-stated finding")
     sentences = [
-        f"**As published: {as_published(found)}** ({findings}, each by its worst verdict on the models that it was "
-        "published on).",
+        f"**As published: {as_published(found)}** ({findings}, each counted by its worst verdict on the models that "
+        "it was published on).",
         *(f"{name}: {told}." for name, told in apart(found).items()),
-        "Holm's procedure over all verdicts leaves {survive} of {decided} decided ones.".format(
+        "Holm's correction for multiple tests, over all verdicts, leaves {survive} of {decided} decided ones.".format(
             **counts["holm"]
         ),
     ]
@@ -100,8 +100,8 @@ def _verdicts(found: Sequence[Entry], rows: Sequence[str], source: str) -> str:
         _wrapped(" ".join(sentences)),
         table(_HEADERS, [_cells_of(entry, verdict, report) for entry, verdict in listed], keep=len(_HEADERS)),
         _wrapped(
-            f"Rows of {shown} of {claims} claims. *Same word*: how many of the claim's cells, one for each model and "
-            f"variant, have this verdict. Every cell is in the [validation report]({report})."
+            f"The table shows {shown} of {claims} claims. *Same verdict*: how many of the claim's verdicts, one for "
+            f"each model and variant, have this word. All verdicts are in the [validation report]({report})."
         ),
     ])  # fmt: skip
 
@@ -155,7 +155,8 @@ def _of_row(entry: Entry, verdict: JSON, wanted: Sequence[str], asked: str) -> s
             parts = [closest[1]] if (closest := chance(verdict, name)) else []
         else:
             raise InputError(
-                f"the field {asked!r} asks for {one!r}, which is none of those in report.readme.fact"
+                f"the field {asked!r} asks for {one!r}; a field of a row asks for word, part NAME, chance, "
+                f"null NAME, ceiling NAME, published, beside NAME or %"
             )
     found = float(
         _nearest(name, {part["part"]: part["estimate"] for part in parts}, f"number for {asked!r}:")
@@ -176,7 +177,7 @@ def _cells(entry: Entry) -> list[JSON]:
 
 
 def _share(entry: Entry, word: str) -> str:
-    """`23 of 24`: how many cells have this verdict."""
+    """`23 of 24`: how many of a claim's verdicts have this outcome."""
     cells = _cells(entry)
     return f"{sum(outcome(verdict) == word for verdict in cells)} of {len(cells)}"
 
@@ -189,6 +190,6 @@ def _nearest(name: str, known: Any, kind: str) -> Any:
 
 
 def _wrapped(text: str) -> str:
-    """Lines of at most WIDTH characters; what would begin a list or a heading there is escaped."""
+    """Lines of at most WIDTH characters; signs that would begin a list or a heading there are escaped."""
     filled = textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
     return re.sub(r"(?m)^(\d*)(?=[-+*#>.)]\s)", r"\1\\", filled)

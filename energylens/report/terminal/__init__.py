@@ -1,1 +1,1 @@
-"""What is printed in a terminal, as text."""
+"""Text that is printed in a terminal."""

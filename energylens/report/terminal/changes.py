@@ -1,4 +1,4 @@
-"""What changed between two runs, as text for a terminal: a table of verdicts, and below what may have caused it."""
+"""Changes between two runs, as text for a terminal: a table of verdicts, and below it the possible causes."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -10,14 +10,14 @@ from energylens.report.content.readable import DASH, clean, count, number
 from energylens.report.content.sentences import verdict_text
 
 NAMED = 3
-"""Rows or artifacts that a cause still names one by one."""
+"""Largest number of rows or artifacts that a cause names one by one."""
 
 _SILENT = (Status.SAME, Status.NOT_SELECTED)
 _FEWEST_DIGITS, _MOST_DIGITS = 3, 6
 
 
 def changes_text(changes: Sequence[Change], names: tuple[str, str], runs: tuple[JSON, JSON]) -> str:
-    """Tables and a last line that counts. names: what the user called the two runs; runs: their results."""
+    """Tables of changes, and a last line with counts. names: what the user called the two runs; runs: their results."""
     shown = [change for change in changes if change.status not in _SILENT]
     heads = [f"{letter}: {_run(name, run)}" for letter, name, run in zip("AB", names, runs, strict=True)]
     tables = [_verdicts(shown), _causes(shown)] if shown else []
@@ -44,12 +44,12 @@ def _verdicts(shown: Sequence[Change]) -> str:
 
     rows = [row for change in shown for row in _rows(change)]
     return tabulate(
-        rows, ["claim", "model", "part", "A", "B", "change", "may be due to"], disable_numparse=True
+        rows, ["claim", "model", "part", "A", "B", "change", "possible causes"], disable_numparse=True
     )
 
 
 def _rows(change: Change) -> Iterator[list[str]]:
-    """One line for a verdict; below it one for every part that changed, where a claim has several."""
+    """One line for a verdict; for a claim of several parts, below it one line for every part that changed."""
     row = {"model": change.model, "variant": change.variant}
     kinds = ", ".join(dict.fromkeys(cause.kind for cause in change.causes))
     words = [verdict_text(verdict) if verdict else "" for verdict in (change.old, change.new)]
@@ -92,7 +92,7 @@ def _interval(part: JSON | None, digits: int) -> str:
 
 
 def _causes(shown: Sequence[Change]) -> str:
-    """Every cause once, with the artifacts and the verdicts that it may concern."""
+    """Every possible cause once, with the artifacts and verdicts that it concerns."""
     found: dict[Cause, list[str]] = {}
     for change in shown:
         row = " ".join(filter(None, (change.claim, change.model, change.variant)))
@@ -103,12 +103,12 @@ def _causes(shown: Sequence[Change]) -> str:
         made = f" ({_few(cause.where, 'artifact')})" if cause.where else ""
         lines.append(f"  {cause.kind:13} {clean(cause.detail)}{made}")
         everywhere = len(shown) > 1 and len(found[cause]) == len(shown)
-        concerned = f"all {len(shown)} of them" if everywhere else _few(found[cause], "verdict")
-        lines.append(f"  {'':13} in {concerned}")
+        concerned = f"all {len(shown)} verdicts above" if everywhere else _few(found[cause], "verdict")
+        lines.append(f"  {'':13} concerns {concerned}")
     return "\n".join(lines)
 
 
 def _few(labels: Sequence[str], what: str) -> str:
-    """All of them, or how many and the first."""
+    """All labels, or their number and the first few."""
     text = clean("; ".join(labels[:NAMED]))
     return text if len(labels) <= NAMED else f"{count(len(labels), what)}: {text}; …"

@@ -1,4 +1,4 @@
-"""A plan as text: what number of seeds would decide each part of a claim."""
+"""A plan as text: the number of seeds that would decide each part of a claim."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -10,12 +10,12 @@ from energylens.report.content.readable import clean, count, number, rounded
 _UNIT = {"linear": "", "fisher z": " in Fisher's z", "log": " in logarithms"}
 
 _NOTE = """\
-"About": estimate and spread are taken for the truth, and both come from few seeds. In brackets: what it would be at
-the smallest and at the largest spread that these seeds leave open (90 %)."""
+"About": the number of seeds takes estimate and spread for the truth, though both come from few seeds. In brackets: the
+number at the smallest and at the largest spread that these seeds leave open (90 %)."""
 
 
 def plan_text(rows: Sequence[Row], power: float) -> str:
-    """One paragraph for every model, variant and part, and what "about" means where a number is told."""
+    """One paragraph for every model, variant and part, and a note on what "about" means where a number has it."""
     told = ["\n".join(_paragraph(row, f"{100 * power:.4g} %")) for row in rows]
     return "\n\n".join([*told, _NOTE] if any(row.same for row in rows) else told)
 
@@ -38,7 +38,7 @@ def _paragraph(row: Row, percent: str) -> Iterator[str]:
     elif not row.reason:
         yield "  decided: no further seeds are needed"
     if row.decides is not None:
-        yield f"  {count(row.declared, 'declared seed')} decide with {percent} power: {_values(row)}"
+        yield f"  {count(row.declared, 'declared seed')} decide with {percent} power {_values(row)}"
 
 
 def _few(deviations: float) -> str:
@@ -56,11 +56,11 @@ def _need(need: Need) -> str:
 
 
 def _values(row: Row) -> str:
-    """`true values ≤ 0.1, 0.3 … 0.4 or ≥ 0.6`."""
+    """`at true values ≤ 0.1, 0.3 … 0.4 or ≥ 0.6`."""
     if not row.decides:
-        return "no true value, whatever it is"
+        return "at no true value"
     *most, last = [_range(start, end, row.boundaries) for start, end in row.decides]
-    return f"true values {', '.join(most)} or {last}" if most else f"true values {last}"
+    return f"at true values {', '.join(most)} or {last}" if most else f"at true values {last}"
 
 
 def _range(start: float, end: float, boundaries: Sequence[float]) -> str:
@@ -72,6 +72,6 @@ def _range(start: float, end: float, boundaries: Sequence[float]) -> str:
 
 
 def _beside(value: float, boundaries: Sequence[float]) -> str:
-    """With the decimals that tell it from the nearest boundary."""
+    """A value, with the decimals that tell it from the nearest boundary."""
     distance = min(abs(value - end) for end in boundaries)
     return rounded({"estimate": value, "low": value - distance, "high": value + distance})

@@ -21,10 +21,10 @@ STYLES = {
 
 _TITLES = ("model", "verdict", "estimate [90 %]", "region", "chance")
 NARROWEST = 78
-"""Below this many columns the table would be unreadable; a narrower terminal wraps it itself."""
+"""Smallest width of the table in characters; a narrower terminal wraps its lines."""
 
 _FOLDED = {2: 18, 0: 22, 3: 8, 1: 14}
-"""Columns that may be folded, in this order, and how far."""
+"""Columns that may be folded, in this order, with their smallest widths."""
 
 
 def terminal_table(results: JSON, width: int = 100, color: bool = False) -> str:
@@ -80,7 +80,7 @@ def _print_row(console: "Console", cells: Sequence[tuple[str, str]], widths: Seq
 
 
 def _widths(found: Sequence[Entry], available: int) -> list[int]:
-    """Columns as wide as their text, folded as far as the terminal asks for."""
+    """Widths of the columns: those of their text, folded until the table fits the terminal."""
     rows = [[text for text, _ in _cells(line)] for line in lines(found)]
     widths = [max(map(len, column)) for column in zip(_TITLES, *rows, strict=True)]
     for i, narrowest in _FOLDED.items():
@@ -102,7 +102,7 @@ def _cells(line: Line) -> list[tuple[str, str]]:
 
 
 def _chance(line: Line) -> str:
-    """The null's estimate, and whether the claim is no better; the report has the differences."""
+    """The null's estimate, with `no better` where the claim is no better; the report has the differences."""
     estimate, _, told = line.chance.partition(" ")
     _, worse, where = told.partition("), no better")
     return clean(f"{estimate}, no better{where}" if worse else estimate)
@@ -113,7 +113,7 @@ def _style(line: Line) -> str:
 
 
 def _more(line: Line) -> str:
-    """What a column has no room for: the reason, and the original estimator where it says something else."""
+    """Text without room in a column: the reason, and the original estimator where its verdict is another."""
     published = line.verdict.partition(", as published: ")[2]
     told = [line.why, f"as published: {published}, {line.published}".rstrip(", ") if published else ""]
     return clean("; ".join(filter(None, told)))

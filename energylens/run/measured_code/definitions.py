@@ -93,7 +93,7 @@ class SourceFile:
             tree = ast.parse(text, filename=path)
         except (SyntaxError, ValueError, RecursionError) as error:
             raise InputError(
-                f"{path} is not readable as Python ({error}): what the claims measure that import it can't be told; "
+                f"{path} is not readable as Python ({error}), so the code of claims that import it can't be hashed; "
                 "mend the file"
             ) from None
         self.imports: dict[str, Import] = {}

@@ -1,7 +1,7 @@
-"""All edits of declarations and measures that a project's git history holds since its first recorded ledger.
+"""Edits of declarations and measures in a project's git history, since its first recorded ledger.
 
-Recorded rows are looked at commit by commit. What a claim measures is hashed from the tree of the commit; an edit of it
-counts from the commit on that measures the claim again, and only if a number moved then.
+Recorded rows are read commit by commit. The code that measures a claim is hashed from the tree of the commit; its edit
+counts from the first commit that measures the claim again, and only if a number moved then.
 """
 
 import tomllib
@@ -22,14 +22,14 @@ from energylens.run.measured_code.definitions import SourceFile
 from energylens.run.measured_code.measured import MeasuredCode
 
 FULL = ("-full", "_full")
-"""What `in_full` adds to a claim's id, and to the name of its body."""
+"""Suffixes that `in_full` adds to a claim's id, and to the name of its body."""
 
 Rows = dict[str, dict[str, Any]]
 
 
 @dataclass
 class _State:
-    """What is recorded up to a commit: rows by key, declarations and bodies by claim; what it measured anew.
+    """The record up to a commit: rows by key, declarations and bodies by claim, and the claims that it measured anew.
 
     ledger: its rows as they stand in the file. run: start (older files tell it), commit and rows of the last full run.
     """
@@ -42,7 +42,7 @@ class _State:
     run: tuple[str, str, Rows] = ("", "", {})
 
     def record(self, key: str, row: dict[str, Any], declaration: Mapping[str, str]) -> None:
-        """A row that was measured. Its measure is hashed anew: what it covers may have been another thing then."""
+        """Record a row that was measured, and hash its measuring code anew, since that code may have changed."""
         claim = key.partition("/")[0]
         self.rows[key] = row
         self.declared[claim] = without_measure(declaration)
@@ -51,7 +51,7 @@ class _State:
 
 @dataclass(frozen=True)
 class _Reference:
-    """What a claim's next record is compared with: those of the last commit that measured it."""
+    """The record of the last commit that measured a claim, with which the claim's next record is compared."""
 
     declared: Mapping[str, str]
     measure: str
@@ -90,7 +90,7 @@ def edits(
 def _edits_in(
     commit: Commit, state: _State, references: dict[str, _Reference], code: MeasuredCode
 ) -> Iterator[dict[str, Any]]:
-    """Edits of the claims that this commit records anew; what it records is the next reference."""
+    """Edits of the claims that this commit records anew; its records become the next references."""
     for claim in sorted(state.measured):
         rows = {key: row for key, row in state.rows.items() if key.partition("/")[0] == claim}
         old = references.get(claim)
@@ -116,7 +116,7 @@ def _edits_in(
 
 
 def _read_ledger(state: _State, content: bytes | None) -> None:
-    """Rows that differ from those before; a ledger that can't be read tells nothing."""
+    """Rows that differ from the rows before; none for a ledger that can't be read."""
     try:
         rows = tomllib.loads((content or b"").decode()).get("verdicts", {})
     except (tomllib.TOMLDecodeError, UnicodeDecodeError):
@@ -130,7 +130,7 @@ def _read_ledger(state: _State, content: bytes | None) -> None:
 
 
 def _read_results(state: _State, content: bytes | None) -> None:
-    """Verdicts that a new run reached, and where the bodies of the claims are."""
+    """Verdicts of a new run, and the places of the claims' bodies."""
     try:
         results = parse_results(content or b"", COMMITTED)
     except InputError:
@@ -154,7 +154,7 @@ def _read_results(state: _State, content: bytes | None) -> None:
 
 
 def _measure(code: MeasuredCode, state: _State, claim: str) -> str:
-    """Empty where it can't be told: no such file in the tree, or one that is no Python."""
+    """Hash of the measuring code of a claim; empty where the tree lacks its file, or the file is no Python."""
     of_id, of_body = FULL
     file, function = state.bodies.get(claim.removesuffix(of_id), ("", ""))
     try:

@@ -1,4 +1,4 @@
-"""From a name in one file to the definitions that it stands for, through the imports of others."""
+"""Search for the definitions that a name in one file stands for, through imports of other files."""
 
 from collections.abc import Callable, Sequence
 
@@ -7,9 +7,9 @@ from energylens.run.measured_code.references import Import
 
 
 class Follower:
-    """Follows dotted names: `found` definitions with the paths of their files, and `attributes` of what isn't known.
+    """Follows dotted names to `found` definitions with their paths, and to `attributes` of unknown objects.
 
-    file: what is read at a path, None where nothing is. find: path of a module that a file imports, or nothing.
+    file: gives the file at a path, or None. find: gives the path of a module that a file imports, or None.
     """
 
     def __init__(
@@ -22,7 +22,7 @@ class Follower:
         self._seen: set[tuple[str, tuple[str, ...]]] = set()
 
     def follow(self, at: str, names: Sequence[str]) -> bool:
-        """Follow `names` as the module level of the file `at` means them; whether it knows the first."""
+        """Follow `names` at the module level of the file `at`; returns whether the file knows the first name."""
         file, (first, *rest) = self._file(at), names
         if file is None or (at, tuple(names)) in self._seen:
             return False
@@ -43,12 +43,12 @@ class Follower:
         )
 
     def follow_import(self, at: str, imported: Import, rest: Sequence[str]) -> None:
-        """Follow what an import in the file `at` binds, and the names after it."""
+        """Follow a name bound by an import in the file `at`, and the names after it."""
         names = [imported.name, *rest] if imported.name else list(rest)
         self._follow_module(at, imported.level, imported.module, names)
 
     def _follow_module(self, at: str, level: int, module: str, names: Sequence[str]) -> None:
-        """A module's name, else its submodule; a module that is passed on whole reaches all that it defines."""
+        """Follow a name of a module, or its submodule; a module used as a value reaches all that it defines."""
         path = self._find(at, level, module)
         file = self._file(path) if path else None
         if not names:
@@ -65,7 +65,7 @@ class Follower:
             self.attributes |= set(names)
 
     def _access(self, at: str, members: dict[str, list[Definition]], rest: Sequence[str]) -> None:
-        """Attributes of a definition: of a class its own members, where it has them."""
+        """Follow attributes of a definition: members of a class, where the class has them."""
         if rest and rest[0] in members:
             self.found += [(at, each) for each in members[rest[0]]]
             rest = rest[1:]

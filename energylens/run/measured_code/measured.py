@@ -1,14 +1,14 @@
 """The measure of a claim: a hash of the code that its numbers come from, function by function.
 
-It covers the claim's body, those of its controls and statistics, and what they reach: functions, methods, classes and
-constants of the project and of energylens. Names are followed through imports, also those inside functions. An
-attribute of what can't be known (`study.alignment(...)`) reaches every method and class attribute of that name, in
-whatever class (class-hierarchy analysis by name), of the classes that anything reached names: of no other is there an
-object. So the hash may cover more than is run, and never covers less but for what is reached by a computed name or
-made by code that does not count. A folder whose files are found by name (`energylens.by_name`) reaches the class of
-every file of it. What Python or a base class from elsewhere may call is reached with its class.
+The hash covers the body of the claim, the bodies of its controls, its statistics, and all functions, methods, classes
+and constants of the project and of energylens that they reach. Names are followed through imports, also those inside
+functions. An attribute of an unknown object (`study.alignment(...)`) reaches every method and class attribute of that
+name in all classes that reached code names (class-hierarchy analysis by name): no other class can have an object. So
+the hash may cover more code than is run; it covers less only for code that is reached by a computed name, or objects
+made by code that is not covered. A folder whose files are found by name (`energylens.by_name`) reaches the class of
+each of its files. Methods that Python or a base class from elsewhere may call are reached with their class.
 
-Not covered: what is installed, the harness (it judges), and the code that trains (it is part of artifacts' keys).
+Not covered: installed packages, the harness (it judges), and the code that trains (it is part of artifacts' keys).
 Files are read as text and never imported, so that a tree of git can be analysed as well.
 """
 
@@ -26,14 +26,14 @@ from energylens.run.measured_code.following import Follower
 from energylens.run.measured_code.sources import PACKAGE
 
 Reader = Callable[[str], str | None]
-"""Text of a file by its path from the root of a tree; None where there is none."""
+"""Function that gives the text of a file by its path from the root of a tree; None where there is no file."""
 
 Placed = tuple[str, Definition]
-"""A definition, and the file that it is of."""
+"""A definition, and the path of its file."""
 
 HOME = "energylens/"
 LABS = (f"{HOME}lab/core.py", f"{HOME}lab.py")
-"""Where the lab is defined, now and in trees of before."""
+"""Modules that define the lab, in this tree and in older ones."""
 
 FOLDERS = f"{HOME[:-1]}.by_name"
 LAB_HOOK = "pytest_energylens_lab"
@@ -111,14 +111,16 @@ class MeasuredCode:
     def _measure(self, path: str, function: str) -> str:
         file = self._file(path)
         if file is None:
-            raise InputError(f"{path} is missing: what the claim {function} measures can't be told")
+            raise InputError(
+                f"{path} is missing, so the code that measures the claim {function} can't be hashed; restore the file"
+            )
         own = [path, *self._conftests(path)]
         reached = self._reach(_body(file, function), path, own)
         digests = sorted({definition.digest for _, definition in reached})
         return hashlib.sha256("".join(digests).encode()).hexdigest()[:DIGITS]
 
     def _reach(self, roots: Iterable[Definition], path: str, own: list[str]) -> set[Placed]:
-        """Definitions that the roots reach: by name; by attribute where the class that has it is reached."""
+        """Definitions that the roots reach, by name, or by attribute of a class that is reached."""
         reached: set[Placed] = set()
         accessed: set[str] = {*_CALLED_BY_THE_JUDGE, *_CALLED_BY_THE_PLUGIN}
         members: dict[str, list[Placed]] = defaultdict(list)
@@ -141,20 +143,20 @@ class MeasuredCode:
         return reached
 
     def _part_of_the_lab(self, family: str) -> list[Placed]:
-        """What a family adds to the lab, which is found by the family's name: `lab.energy`."""
+        """A family's part of the lab, found by the family's name: `lab.energy`."""
         at = f"{HOME}families/{family}/lab.py"
         file = self._file(at)
         return [(at, each) for each in file.definitions.get("PART", ())] if file else []
 
     def _members(self, at: str, definition: Definition) -> Iterator[tuple[str, Definition]]:
-        """Methods and attributes of a class, by name; nothing for what is none."""
+        """Methods and attributes of a class, by name; empty for any other definition."""
         file = self._file(at)
         of_class = file.classes.get(definition.at.name, {}) if file and not definition.at.owner else {}
         for name, found in of_class.items():
             yield from ((name, each) for each in found)
 
     def _given(self, definition: Definition, own: list[str]) -> list[Placed]:
-        """What pytest gives for the parameters of a body or fixture: other fixtures, and the lab."""
+        """Definitions that pytest gives to the parameters of a body or fixture: other fixtures, and the lab."""
         asked = set(definition.parameters)
         given = [
             (at, each)
@@ -173,7 +175,7 @@ class MeasuredCode:
         return given
 
     def _follow(self, at: str, definition: Definition) -> tuple[list[Placed], set[str]]:
-        """Definitions that a definition names, and attributes of what it can't name."""
+        """Definitions that a definition names, and its attributes of unknown objects."""
         file = self._file(at)
         assert file is not None  # the definition is of it
         follower = Follower(self._file, self._find)
@@ -192,7 +194,7 @@ class MeasuredCode:
         return follower.found, follower.attributes | references.attributes
 
     def _named_beside(self, at: str) -> Iterator[Placed]:
-        """Classes with a `name` in the files of this folder, as they are listed where energylens lies."""
+        """Classes with a `name` in the files of a folder of energylens."""
         folder = PurePosixPath(at).parent
         for path in sorted(
             (folder / each.name).as_posix() for each in (PACKAGE.parent / folder).glob("*.py")
@@ -202,7 +204,7 @@ class MeasuredCode:
                 yield from ((path, each) for name in named for each in file.definitions[name])
 
     def _is_from_elsewhere(self, at: str, base: ast.expr) -> bool:
-        """Whether a class is installed, and may call the methods of classes below it. Ours call nothing measured."""
+        """Whether a base class comes from an installed package, which may call the methods of its subclasses."""
         file, name = self._file(at), ast.unparse(base).partition("[")[0].partition(".")[0]
         imported = file.imports.get(name) if file else None
         return (
@@ -212,7 +214,7 @@ class MeasuredCode:
         )
 
     def _conftests(self, path: str) -> list[str]:
-        """Those of the file's folder and of all above it, up to the root of the tree."""
+        """The conftest.py of a file's folder and of all folders above it, up to the root of the tree."""
         folders = [] if path.startswith("/") else list(PurePosixPath(path).parents)
         return [name for each in folders if self._file(name := (each / "conftest.py").as_posix())]
 
@@ -254,7 +256,7 @@ def reader(root: Path, package: Path) -> Reader:
             return file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(
-                f"{file} can't be read ({error}): what the claims measure that import it can't be told; mend the file"
+                f"{file} can't be read ({error}), so the code of claims that import it can't be hashed; mend the file"
             ) from None
 
     return read
@@ -270,13 +272,13 @@ def _body(file: SourceFile, function: str) -> list[Definition]:
 
 @cache
 def _is_read(path: str) -> bool:
-    """Whether what a file imports is looked at: all but the harness."""
+    """Whether the imports of a file are followed: of all files but the harness."""
     return not path.startswith(HOME) or PurePosixPath(path).with_suffix("").parts[1] not in _NOT_READ
 
 
 @cache
 def _counts(path: str) -> bool:
-    """Whether what a file defines can be part of a measure."""
+    """Whether definitions of a file can be part of a measure."""
     parts = PurePosixPath(path).with_suffix("").parts
     training = _TRAINING.get(parts[1], ()) if path.startswith(HOME) else ()
     return not training or parts[2] not in training

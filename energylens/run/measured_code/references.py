@@ -1,7 +1,7 @@
-"""What a piece of syntax refers to: names that it does not bind itself, and attributes of what can't be known.
+"""References of a piece of syntax: names that it does not bind itself, and attributes of unknown objects.
 
-Annotations are not read: what a function gets was made somewhere, by a name. A literal name that stands beside a
-`getattr` is taken for an attribute.
+Annotations are not read: an argument of a function was made elsewhere, by a name that is followed there. A literal name
+in a call of `getattr` is taken for an attribute.
 """
 
 import ast
@@ -35,10 +35,10 @@ _DECLARES = {
     "Figure": (),
     "in_full": ("body",),
 }
-"""What declares, and its arguments that name code; the rest is compared as a declaration, or is words."""
+"""Functions that declare, with their arguments that name code; other arguments belong to the declaration."""
 
 _PLACES = {"Null": {3: "measure"}, "Ceiling": {3: "measure"}, "in_full": {0: "body"}}
-"""Those that may be given without their name, by place."""
+"""Places of those arguments that may be given without a name."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Import:
 
 
 def imports_in(nodes: Iterable[ast.AST]) -> Iterator[Import]:
-    """What the import statements among these nodes bind."""
+    """Names bound by the import statements among these nodes."""
     for node in nodes:
         if isinstance(node, ast.ImportFrom):
             for alias in node.names:
@@ -71,12 +71,12 @@ def imports_in(nodes: Iterable[ast.AST]) -> Iterator[Import]:
 
 
 def is_scope(node: ast.AST) -> bool:
-    """Whether names that are bound inside are not bound outside."""
+    """Whether a node is a scope: names bound inside are not bound outside."""
     return isinstance(node, (*FUNCTIONS, ast.ClassDef, ast.Lambda, *_COMPREHENSIONS))
 
 
 class References:
-    """What a definition refers to: dotted names as `chains`, `attributes` of what it can't name, its own `imports`.
+    """References of a definition: dotted names as `chains`, `attributes` of unknown objects, its own `imports`.
 
     lambdas: functions that it declares without a name. declaring: names of its file that stand for something of
     energylens, each with its name there.
@@ -192,18 +192,18 @@ _READERS: Mapping[type, Callable[..., None]] = {
     ast.ClassDef: References._read_class,
     **dict.fromkeys(_COMPREHENSIONS, References._read_comprehension),
 }
-"""How a kind of node is read; of others what they contain."""
+"""Readers by kind of node; of other nodes the children are read."""
 
 
 def declares(node: ast.Call, declaring: Mapping[str, str]) -> str:
-    """`claim`, `Null`, ... for a call of what energylens has under this name; empty for any other."""
+    """Name of the function of energylens that a call calls (`claim`, `Null`, ...); empty for any other call."""
     first, *rest = ast.unparse(node.func).split(".") if _is_dotted(node.func) else ["", ""]
     found = rest[-1] if rest else declaring.get(first, "")
     return found if first in declaring and found in _DECLARES else ""
 
 
 def undeclared(node: ast.AST, declaring: Mapping[str, str]) -> ast.AST:
-    """A copy of the tree without the arguments of what declares."""
+    """A copy of the tree without the arguments of functions that declare."""
     found = copy.deepcopy(node)
     for each in ast.walk(found):
         if isinstance(each, ast.Call) and declares(each, declaring):

@@ -1,6 +1,6 @@
-"""The code behind a verdict: source files of ours, each with its hash and the files of ours that it imports.
+"""The code behind a verdict: its source files, each with its hash and the source files that it imports.
 
-Ours are energylens and what else lies in the project's folder, but not what is installed there. Comments,
+Source files are those of energylens and of the project's folder, without packages installed there. Comments,
 docstrings and layout do not count: code is normalised as it is for the keys of artifacts.
 """
 
@@ -18,12 +18,12 @@ PACKAGE = Path(__file__).resolve().parents[2]
 """The folder of energylens."""
 
 _NOT_FOLLOWED = f"{__package__.rpartition('.')[0]}."
-"""A run decides which seeds and gates are judged; what it imports beyond that writes files and reports."""
+"""Modules whose imports are not followed: beyond the choice of seeds and gates these only write files and reports."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """One file: the first 16 hex digits of its hash, and what it imports, as names like its own."""
+    """One file: the first 16 hex digits of its hash, and the names of the files that it imports."""
 
     hash: str
     imports: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What recipes, builds and trained SAEs know of a method, whichever it is. Knows no torch: recipes need none."""
+"""Interface of all methods, by which recipes, builds and trained SAEs know them; it needs no torch."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 GRID = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 REFINEMENT = (0.6, 0.77, 1.0, 1.3, 1.7)
 NEAR = (0.5, 0.7, 1.0, 1.4, 2.0)
-"""Factors of the coefficient from which a search starts: wider than REFINEMENT, since it is another's."""
+"""Factors on the coefficient from which a search starts: wider than REFINEMENT, since it belongs to another network."""
 
 
 @dataclass(frozen=True)

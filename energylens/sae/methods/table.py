@@ -1,4 +1,4 @@
-"""Methods by name: each is the file of this folder that is called as it is. None is imported before it is asked for."""
+"""Methods by name, which is that of their file in this folder. A file is imported when its method is asked for."""
 
 from __future__ import annotations
 

@@ -184,7 +184,9 @@ def test_a_flip_says_how_to_find_what_changed_it(project, monkeypatch):
     monkeypatch.setenv("LOST", "0.5")
     done = project.runpytest("claims")
     assert done.ret == 1
-    done.stdout.fnmatch_lines(["what may have changed them: energylens diff HEAD reports/results.json"])
+    done.stdout.fnmatch_lines(
+        ["possible causes of changed verdicts: energylens diff HEAD reports/results.json"]
+    )
     assert "energylens diff" not in shown(project, "--ledger=update")[0]
 
 
@@ -194,7 +196,7 @@ def test_a_report_that_is_rendered_again_keeps_its_history(project, monkeypatch)
     edit(project, "region", "0.6 + seed", "0.1 + seed")
     shown(project, "--ledger=update")
     before = whole_report(project.path / "reports")
-    assert "1 edit of declarations and of measures." in before
+    assert "1 edit of claims' declarations and of the code that measures them." in before
     monkeypatch.chdir(project.path)
     assert main(["report"]) == 0
     assert whole_report(project.path / "reports") == before

@@ -119,7 +119,7 @@ def test_one_network_is_judged_over_samples_of_its_data(project):
             "*  mine-copies  *HOLDS for this network  *5.20 *",
             "*One network: 1 holds, 1 refuted, 1 invalid, 1 not run; 1 broken gate",
             "4 claims on its task; 0 of 1 gate do what they must",
-            "One network was checked, mine-copies, *on 5 disjoint samples *",
+            "One network was checked, mine-copies; *over 5 disjoint samples *",
             "*intervals are over these samples.",
         ]
     )
@@ -137,7 +137,7 @@ def test_of_one_network_report_and_badges_look_like_no_finding(project):
     assert (small["message"], small["color"]) == ("refuted for one network", "blue")
     text = report(project)
     assert "**One network: 1 holds, 1 refuted" in text
-    assert "One network was checked, mine-copies, and verdicts on it speak of it alone" in text
+    assert "One network was checked, mine-copies; its verdicts are about this network alone" in text
     assert "over training seeds" not in text
     assert "**HOLDS for this network**" in text
     assert "| 5 samples |" in text
@@ -157,7 +157,7 @@ def test_where_all_inputs_are_measured_the_value_decides(project):
     }
     assert by_claim["data.large"]["unit"] == "all inputs"
     text = report(project)
-    assert "all its inputs are measured, so its numbers are exact" in text
+    assert "all its inputs were measured, so its numbers are exact" in text
     assert "| 5, exact" in text
     assert "| all inputs |" in text
 

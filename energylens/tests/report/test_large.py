@@ -68,7 +68,7 @@ def test_the_report_of_many_verdicts(large: dict[str, Any], tmp_path: Path) -> N
         "forest_spectral.png", "forest_spectral.svg",
     ]  # fmt: skip
     assert "(../figures/forest_spectral.svg)" in text
-    assert "Lines that count variants" in text
+    assert "A line that counts the verdicts of several variants" in text
     section = text.split("### spectral.adds")[1].split("<a id=")[0]
     assert "- **refuted in " in section
     assert "<br>**invalid**" in section
@@ -76,7 +76,11 @@ def test_the_report_of_many_verdicts(large: dict[str, Any], tmp_path: Path) -> N
     tables = sum(token.type == "table_open" for token in tokens)
     assert tables == len(re.findall(r"(?m)^\|[-:| ]+\|$", text))
     folded = re.findall(r"<summary>(.*?)</summary>", section)
-    assert folded == ["Null controls, judged by the claim's own rule", "Gates", "Values per seed"]
+    assert folded == [
+        "Null controls, judged by the claim's own rule",
+        "Gates that the claim relies on",
+        "Values per seed",
+    ]
     full = text.split("### spectral.gap-predicts-full")[1]
     assert "- **not run in all 30 cases: not selected in this run**" in full
 

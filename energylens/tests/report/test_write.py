@@ -88,7 +88,7 @@ def test_the_table_has_every_verdict_and_part(results: dict[str, Any], validatio
     headers, _, *rows = table_rows(validation)
     assert headers == [
         "claim", "model", "set-up", "verdict", "estimate [90 % interval]", "region", "chance", "reported",
-        "as published", "seeds", "can decide", "survives Holm",
+        "original estimator", "seeds", "HOLDS, REFUTED in reach", "survives Holm",
     ]  # fmt: skip
     assert all(len(row) == len(headers) for row in rows)
     parts = sum(len(c["regions"]) * len(c["models"]) for c in results["claims"] if len(c["regions"]) > 1)
@@ -117,7 +117,7 @@ def test_the_top_says_how_the_claims_stand(validation: str) -> None:
     assert "8 declared claims; 2 of 2 gates" in top
     assert "1 case raised an exception" in top
     assert "**flip**: " in top
-    assert "are expected to be wrong" in validation
+    assert "verdicts are expected" in validation
 
 
 def test_errors_are_shown_with_their_text(validation: str) -> None:
@@ -129,9 +129,9 @@ def test_errors_are_shown_with_their_text(validation: str) -> None:
 def test_a_section_tells_what_the_verdict_rests_on(validation: str) -> None:
     section = validation.split("### stability.pwmcc-level")[1].split("<a id=")[0]
     for text in (
-        "Two random dictionaries of this size.", "printed beside, no chance level", "over pairs",
+        "Two random dictionaries of this size.", "for comparison, not a chance level", "over pairs",
         "Seeds: 42, 123, 456, 789, 1011", "pytest example.py::level",
-        "What would refute it: The whole 90 % interval",
+        "What would refute the claim: The whole 90 % interval",
     ):  # fmt: skip
         assert text in section
     r2 = validation.split("### fourier.r2-below-5pct")[1].split("<a id=")[0]

@@ -1,1 +1,1 @@
-"""How often the harness itself is wrong, on seeds whose truth is known."""
+"""Error rates of the harness, on invented seeds whose truth is known."""

@@ -1,8 +1,8 @@
-"""How often controls and Holm's correction are wrong, where the truth lies exactly between two answers.
+"""Error rates of controls and of Holm's correction, where the truth lies exactly between two answers.
 
-A claim that is in truth as good as its null may be called better in 5 % of cases; one whose ceiling lies on the
-boundary of its region may be called out of reach, and one of several parts that all lie on their boundaries refuted,
-in as many.
+In 5 % of cases a claim that is in truth as good as its null may be called better, a claim whose ceiling lies on the
+boundary of its region may be called out of reach, and a claim of several parts that all lie on their boundaries may be
+refuted.
 """
 
 import math
@@ -38,7 +38,7 @@ Judged = tuple[Sample, list[Verdict]]
 
 
 def coins(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """0 or 1, equally often."""
+    """Seeds that are 0 or 1 with equal probability."""
     return (rng.random(size=shape) < 0.5).astype(float)
 
 
@@ -54,7 +54,7 @@ _SYMMETRIC = ("exponential", "correlations over 8 points")
 
 @dataclass(frozen=True)
 class Comparison:
-    """What may be said wrongly (`wrong`), of which invented seeds, and whether at most 5 % of it is promised."""
+    """A word that may be wrong (`wrong`), the invented seeds it is said of, and whether at most 5 % is promised."""
 
     wrong: str
     case: str
@@ -64,7 +64,7 @@ class Comparison:
 
 
 def cells(seeds: Sequence[int], repetitions: int) -> list[dict[str, Any]]:
-    """Every comparison at every number of seeds: how often the wrong thing is said, with its Monte Carlo error."""
+    """For every comparison and number of seeds, the rate of the wrong word, with its Monte Carlo error."""
     found = []
     for i, one in enumerate(COMPARISONS):
         for n in seeds:
@@ -78,7 +78,7 @@ def cells(seeds: Sequence[int], repetitions: int) -> list[dict[str, Any]]:
 
 
 def broken_promises(found: Sequence[Mapping[str, Any]], level: float, errors: float) -> list[str]:
-    """Where the wrong thing is said in more than `level` of cases, by more than so many Monte Carlo errors."""
+    """Cells where the rate of the wrong word exceeds `level` by more than a number of Monte Carlo errors."""
     return [
         f"{cell['case']}, {cell['seeds']} seeds: {cell['wrong']} in {cell['rate']:.3f}, promised {level} at most"
         for cell in found
@@ -88,7 +88,7 @@ def broken_promises(found: Sequence[Mapping[str, Any]], level: float, errors: fl
 
 
 def _against_drawn(population: Population, region: Region) -> Callable[..., Judged]:
-    """Claim and null are drawn alike."""
+    """Outcomes of a claim and a null whose seeds are drawn alike."""
 
     def judged(n: int, repetitions: int, rng: np.random.Generator) -> Judged:
         claimed = declared(population.statistic, region, n, [NULL])
@@ -99,7 +99,7 @@ def _against_drawn(population: Population, region: Region) -> Callable[..., Judg
 
 
 def _against_exact(population: Population, region: Region) -> Callable[..., Judged]:
-    """The null states the claim's truth."""
+    """Outcomes of a claim against an exact null that equals the claim's truth."""
 
     def judged(n: int, repetitions: int, rng: np.random.Generator) -> Judged:
         claimed = declared(population.statistic, region, n, [EXACT])
@@ -111,7 +111,7 @@ def _against_exact(population: Population, region: Region) -> Callable[..., Judg
 
 
 def _under(population: Population) -> Callable[..., Judged]:
-    """The ceiling has its truth on the boundary; the claim's own seeds are drawn alike."""
+    """Outcomes of a claim whose ceiling has its truth on the boundary; the claim's own seeds are drawn alike."""
 
     def judged(n: int, repetitions: int, rng: np.random.Generator) -> Judged:
         region = AtLeast(population.truth)
@@ -127,7 +127,7 @@ def _under(population: Population) -> Callable[..., Judged]:
 
 
 def _parts(k: int) -> Callable[..., Judged]:
-    """k independent parts, each with its truth on its boundary."""
+    """Outcomes of a claim of k independent parts, each with its truth on its boundary."""
 
     def judged(n: int, repetitions: int, rng: np.random.Generator) -> Judged:
         names = [f"part {i}" for i in range(k)]

@@ -1,4 +1,4 @@
-"""Invented seeds whose truth is known, and claims about them: what the calibration of the harness judges."""
+"""Invented seeds whose truth is known, and claims about them, on which the harness is calibrated."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +20,7 @@ POINTS = 8
 """Points behind each invented correlation: as many as a small network has heads."""
 
 DIMENSIONS = 8
-"""Numbers that each seed of an invented pair brings along."""
+"""Length of the vector of numbers that each seed of an invented pair has."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Sample:
     repetitions: int | None
 
     def rate(self, flags: Sequence[bool]) -> dict[str, float]:
-        """How often the flag of an outcome is set, and the Monte Carlo error of that.
+        """Rate at which the flag of an outcome is set, and its Monte Carlo error.
 
         sqrt(p (1 - p) / m) of k in m, with p = (k + 1) / (m + 2): not 0 where k is.
         """
@@ -168,7 +168,7 @@ def rows(values: Draw) -> Draw:
 
 
 def agreement(a: Arrays, b: Arrays) -> float:
-    """What either seed brings along, plus noise of the pair with the same variance: Hoeffding's decomposition."""
+    """A pair's value: contributions of both seeds, plus noise of equal variance (Hoeffding's decomposition)."""
     x, y = a["x"], b["x"]
     return float((x[0] + y[0]) / math.sqrt(2) + x[1:] @ y[1:] / math.sqrt(DIMENSIONS - 1))
 
@@ -179,7 +179,7 @@ def product(a: Arrays, b: Arrays) -> float:
 
 
 def cosine(a: Arrays, b: Arrays) -> float:
-    """|cosine| of two random directions: agreement by chance, where no seed brings anything along."""
+    """A pair's |cosine| of two random directions: agreement by chance, without a contribution of either seed."""
     x, y = a["x"], b["x"]
     return float(abs(x @ y) / math.sqrt((x @ x) * (y @ y)))
 
@@ -213,4 +213,4 @@ POPULATIONS = (
     Population("pairs, product", Pairs(product), 1.0, 0.6, rows(normal), coverage=AT_LEAST_88),
     Population("pairs, exponential", Pairs(agreement), 0.0, 1.4, rows(exponential)),
 )  # fmt: skip
-"""What is skewed makes no promise, nor what is undefined for its value: their rates are told, not held to a limit."""
+"""Populations by name. Skewed ones, and those undefined for their value, are promised no limit on wrong verdicts."""

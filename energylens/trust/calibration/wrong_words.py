@@ -1,7 +1,7 @@
-"""How often the harness itself is wrong: claims about invented seeds, whose truth is known, judged by the real judge.
+"""Rates of wrong verdicts: claims about invented seeds, whose truth is known, are judged by the real judge.
 
-A claim whose truth lies on its boundary may be decided, either way, in 5 % of cases. Where seeds are normal, or hits
-and misses, the harness promises this. Where they are skewed it can't, and its rates are told as they are.
+A claim whose truth lies on its boundary may be decided, either way, in 5 % of cases. The harness promises this for
+seeds that are normal, or hits and misses. For skewed seeds it can't; their rates are reported without a limit.
 """
 
 import math
@@ -26,7 +26,7 @@ LEVEL = 0.05
 """Largest rate of HOLDS, and of REFUTED, where the truth lies on the boundary."""
 
 MC_ERRORS = 3
-"""A promise is broken by a rate that is beyond it by more than so many Monte Carlo errors."""
+"""Number of Monte Carlo errors by which a rate must exceed its promise to break it."""
 
 GOOD_POWER = 0.8
 
@@ -47,7 +47,7 @@ REGIONS: Mapping[tuple[str, str], Callable[[float, float], Region]] = {
 
 @dataclass(frozen=True)
 class Effect:
-    """Effects x whose chance to be decided rightly is known by a formula of (x, seeds), and claims to try it on."""
+    """Effects x whose probability of a right decision is known by a formula of (x, seeds), and claims to test it."""
 
     title: str
     x_label: str
@@ -118,14 +118,14 @@ def calibrate(
 
 
 def broken_promises(cells: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What in the cells of `calibrate` is beyond its promise by more than MC_ERRORS, in words."""
+    """Rates in the cells of `calibrate` that exceed their promise by more than MC_ERRORS, in words."""
     return [
         f"{cell['population']}, {cell['seeds']} seeds: {text}" for cell in cells for text in _broken(cell)
     ]
 
 
 def power(seeds: Sequence[int], repetitions: int, rng: np.random.Generator) -> list[dict[str, Any]]:
-    """How often a true effect is decided rightly, by its size and the number of seeds: by formula, and by the judge.
+    """Power curves: rate of right decisions by size of effect and number of seeds, by formula and by the judge.
 
     One panel of curves per kind of effect. x_at_80_percent: the smallest effect of the curve that is decided in 80 % of
     cases, None if there is none. simulated: the same through the judge, at some effects.
@@ -175,7 +175,7 @@ def _simulated(
 
 
 def _broken(cell: Mapping[str, Any]) -> Iterator[str]:
-    """Coverage out of its range; HOLDS or REFUTED too often where the truth makes either wrong."""
+    """Broken promises of a cell: coverage out of its range, or a wrong HOLDS or REFUTED too often."""
     m = cell["repetitions"] or math.inf
 
     def slack(promised: float) -> float:

@@ -1,8 +1,8 @@
-"""Broken instruments: when what measures a claim is broken on purpose, does one of the claim's controls notice?
+"""Broken instruments: tests whether a claim's controls notice when its measuring code is broken on purpose.
 
-A sabotage puts something broken in the place of named functions, runs claims with all their nulls and gates as
-`pytest claims/` does, and has them judged. A gate has to make the verdict INVALID; a null has to leave the claim
-no better than itself, so that it holds by chance too. Where that is so with nothing broken, a sabotage shows nothing.
+A sabotage replaces named functions by broken ones, runs claims with all their nulls and gates as `pytest claims/` does,
+and has them judged. A gate notices if the verdict becomes INVALID; a null notices if the claim holds by chance too. A
+control that shows the same with nothing broken can't show a sabotage.
 """
 
 import runpy
@@ -20,10 +20,10 @@ from energylens.harness.verdict import BY_CHANCE_TOO, PartResult, Verdict, Word
 from energylens.trust.sabotage.trial import MUST_FAIL, Bench, Breaks, Notices, controls_of
 
 TABLE = "sabotage.py"
-"""Beside claims: SABOTAGES, the broken instruments; IN_TRUTH, controls that show with nothing broken."""
+"""File beside claims, with SABOTAGES, the broken instruments, and IN_TRUTH, controls that show with nothing broken."""
 
 SEEDS = 5
-"""How many of the declared seeds are measured for what shows with nothing broken."""
+"""Number of declared seeds that are measured with nothing broken."""
 
 IN_ITS_REGION = "in its region"
 REFUSED = "refused"
@@ -50,9 +50,9 @@ class Sabotage:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one control did on one row. how: how it showed the sabotage, or empty. before: the same with nothing broken.
+    """The reaction of one control on one row. how: how it showed the sabotage, or empty. before: with nothing broken.
 
-    verdict: what the judge said of the sabotaged claim.
+    verdict: the verdict on the sabotaged claim.
     """
 
     sabotage: str
@@ -74,7 +74,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Tables:
-    """What the TABLE files of a folder of claims declare, together."""
+    """The declarations of all TABLE files of a folder of claims."""
 
     sabotages: tuple[Sabotage, ...]
     in_truth: Notices
@@ -115,7 +115,7 @@ def tried(sabotage: Sabotage, bench: Bench, progress: Progress = print) -> list[
 
 
 def in_truth(notices: Notices, seeds: int, bench: Bench, progress: Progress = print) -> list[Outcome]:
-    """What controls show with nothing broken."""
+    """Outcomes of controls with nothing broken."""
     outcomes = []
     for case, controls in bench.rows(notices):
         progress(f"{case.row}, with nothing broken")
@@ -150,12 +150,12 @@ def shows(verdict: Verdict, control: str) -> str:
 
 
 def _some_seed_passes(part: PartResult) -> bool:
-    """Of a gate, whose `low` and `high` are its smallest and largest seed."""
+    """Whether some seed of a gate passes; `low` and `high` of a gate are its smallest and largest seed."""
     return any(part.region_low <= value <= part.region_high for value in (part.low, part.high))
 
 
 def untried(bench: Bench, tables: Iterable[Notices]) -> list[str]:
-    """Claims of the `cpu` tier, each with a control of which no table speaks: "CLAIM, CONTROL"."""
+    """Claims of the `cpu` tier with a control that no table names, as "CLAIM, CONTROL"."""
     spoken = {
         (case.claim.id, control)
         for table in tables
@@ -167,7 +167,7 @@ def untried(bench: Bench, tables: Iterable[Notices]) -> list[str]:
 
 
 def run(progress: Progress, claims: Path = Path("claims")) -> dict[str, Any]:
-    """Try all that the tables declare. What shows in truth is counted apart: there, a sabotage would prove nothing."""
+    """Try all declared sabotages. Controls that show with nothing broken are counted separately: they prove nothing."""
     from energylens.lab import Lab, open_store
     from energylens.models.threads import torch_threads
 

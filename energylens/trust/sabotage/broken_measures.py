@@ -1,4 +1,4 @@
-"""Broken things that the sabotages of several families put in the place of real ones."""
+"""Broken functions that sabotages of several families put in place of real ones."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,7 @@ from energylens.trust.sabotage.trial import reads
 
 
 def untrained(network: Callable[..., Any]) -> Callable[..., Any]:
-    """Lab.network: the weights of step 0. A network that is wired by hand has none."""
+    """Broken Lab.network: gives the weights of step 0, except for a network wired by hand, which has no step 0."""
 
     def sold_as_trained(lab: Any, model: str, seed: int = 0) -> Any:
         return network(lab if model == WIRED else lab.swapped(network="untrained"), model, seed)
@@ -17,7 +17,7 @@ def untrained(network: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def of_noise(halves: Callable[..., Any]) -> Callable[..., Any]:
-    """HeadStudy.damage_halves, Effects.halves: noise of the same shape, as if every sample said something else."""
+    """Broken HeadStudy.damage_halves and Effects.halves: give noise of the same shape, so that halves disagree."""
     import torch
 
     def drawn(study: Any, seed: int | None = None) -> tuple[Any, ...]:
@@ -29,7 +29,7 @@ def of_noise(halves: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def reliable(reliability: Callable[..., Any]) -> Callable[..., Any]:
-    """reliability: halves agree at .9 and more, whatever they are halves of."""
+    """Broken reliability: says that any halves agree at .9 and more."""
     from energylens.metrics.reliability import Reliability
 
     read = reads(0.9)(None)

@@ -1,4 +1,4 @@
-"""Where claims are sabotaged: verdicts as pytest's runs reach them, and things broken for a while."""
+"""Trials of sabotaged claims: verdicts as pytest's runs reach them, while named functions are broken."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -27,7 +27,7 @@ MUST_FAIL = "must fail"
 """Name of the control of a gate that has to reject a model; other controls have the names of nulls and gates."""
 
 Notices = Mapping[str, Sequence[str]]
-"""Names of controls by "CLAIM/MODEL/VARIANT"; what is left out is the first. CLAIM may be a pattern, as "efas.*"."""
+"""Names of controls by "CLAIM/MODEL/VARIANT"; MODEL and VARIANT default to the first. CLAIM may be a pattern."""
 
 Breaks = Mapping[str, Callable[[Any], Any]]
 """real -> broken, by the name under which the real one is looked up: "energylens.lab.core.Lab.network" is a method,
@@ -35,9 +35,9 @@ Breaks = Mapping[str, Callable[[Any], Any]]
 
 
 class Bench:
-    """Claims that can be judged as they are, and with something broken.
+    """A bench on which claims are judged as they are, and with something broken.
 
-    lab: what the claims measure on. folder: keeps what was measured with nothing broken; processes may share it.
+    lab: the claims' lab. folder: keeps measurements with nothing broken; processes may share it.
     """
 
     def __init__(self, claims: Path, lab: Any, folder: Path) -> None:
@@ -50,7 +50,7 @@ class Bench:
         return [each.claim for each in self.declared.values() if each.claim.tier == "cpu"]
 
     def rows(self, notices: Notices) -> list[tuple[Case, list[str]]]:
-        """The verdicts that are asked for, each with its controls. Errors: InputError for one that there is not."""
+        """The rows that are asked for, each with its controls. Errors: InputError for an unknown row."""
         cases: dict[str, Case] = {}
         controls: dict[str, list[str]] = {}
         for key, names in notices.items():
@@ -71,12 +71,12 @@ class Bench:
                 yield Case(claim, model or claim.models[0], variant or next(iter(claim.variants), ""), None)
 
     def intact(self, seeds: int) -> "Trial":
-        """Nothing is broken; what was measured before is not measured again."""
+        """A trial with nothing broken; earlier measurements are used again."""
         return Trial(self.declared, self.lab, self.folder, seeds)
 
     @contextmanager
     def broken(self, breaks: Breaks, seeds: int) -> Iterator["Trial"]:
-        """Inside, everything named is broken, and all is measured anew in a lab that remembers and builds nothing."""
+        """Context of a trial with the named functions broken: all is measured anew, in a lab that remembers nothing."""
         lab = Lab(FoundOnly(self.lab.store.url)) if isinstance(self.lab, Lab) else self.lab
         with TemporaryDirectory() as folder, breaking(breaks, self.declared):
             yield Trial(self.declared, lab, Path(folder), seeds)
@@ -93,12 +93,12 @@ class Trial:
         self._session = Session(options, folder, folder, OneLab(lab), declared)
 
     def verdict(self, case: Case) -> Verdict:
-        """The verdict on a row; what it needs and is not in the folder yet is measured."""
+        """The verdict on a row; measurements that the folder lacks are taken."""
         return judged(self._session, case)
 
 
 class FoundOnly(Store):
-    """A store that builds nothing, so that nothing broken gets into it."""
+    """A store that builds nothing, so that no artifact of broken code gets into it."""
 
     def get(self, recipe: Recipe, progress: Progress = no_progress) -> Artifact:
         """The stored artifact. Errors: StoreError where there is none."""
@@ -110,7 +110,7 @@ class FoundOnly(Store):
 
 @contextmanager
 def breaking(breaks: Breaks, declared: Mapping[str, Declared]) -> Iterator[None]:
-    """Inside, the named things are broken. Errors: InputError for a name that there is not."""
+    """Context in which the named functions are broken. Errors: InputError for an unknown name."""
     with ExitStack() as undone:
         for name, broken in breaks.items():
             claim, _, helper = name.rpartition(":")
@@ -126,14 +126,16 @@ def breaking(breaks: Breaks, declared: Mapping[str, Declared]) -> Iterator[None]
                     instead = broken(getattr_static(where, attribute))
                     undone.enter_context(patch.object(where, attribute, instead))
             except (KeyError, ValueError, ImportError, AttributeError) as error:
-                raise InputError(f"there is no {name!r} to be broken: {error}") from error
+                raise InputError(
+                    f"a sabotage breaks {name!r}, which does not exist: {error}; correct its name in `breaks`"
+                ) from error
         yield
 
 
 def reads(value: float) -> Callable[[Any], Callable[..., float]]:
-    """A measure that reads `value` whatever it is given: what it is given in a control is told from nothing else.
+    """A broken measure that gives `value` whatever its arguments, so that claim and control get the same number.
 
-    The sign test decides what is the same number on every seed, from five seeds on.
+    The sign test decides about equal numbers on all seeds, with five seeds or more.
     """
     return lambda real: lambda *given, **named: value
 

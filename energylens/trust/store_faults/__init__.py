@@ -1,1 +1,1 @@
-"""The store under fire: killed processes, damaged files, disks that refuse."""
+"""Tests of the store under faults: killed processes, damaged files, disks that refuse."""

@@ -1,4 +1,4 @@
-"""Stores that are broken on purpose: what the race must notice."""
+"""Stores that are broken on purpose, which the race must notice."""
 
 import json
 import time
@@ -17,7 +17,7 @@ from energylens.store.local import LocalFiles
 
 @contextmanager
 def broken_store(name: str) -> Iterator[None]:
-    """Meanwhile, every store of this process is broken as BROKEN[name] says; as it should be without a name."""
+    """Context in which every store of this process is broken as BROKEN[name] says; intact without a name."""
     if not name:
         yield
         return
@@ -49,7 +49,7 @@ def _no_lock(files: LocalFiles, key: str, patience_seconds: float) -> Iterator[b
 
 @contextmanager
 def _lasting_lock(files: LocalFiles, key: str, patience_seconds: float) -> Iterator[bool]:
-    """Locked is what has a file, whether its maker lives or not."""
+    """A broken lock, which is held as long as its file exists, whether the process that made it lives or not."""
     path = Path(files.root, LOCKS, f"{key}.lasting")
     path.parent.mkdir(exist_ok=True)
     end = time.monotonic() + patience_seconds
@@ -74,4 +74,4 @@ BROKEN: Mapping[str, tuple[type, str, Any]] = {
     "has locks that outlive their holder": (LocalFiles, "lock", _lasting_lock),
     "sets aside without looking again": (Store, "find", getattr(Store, "_find", Store.find)),
 }
-"""What each does, and the method that is replaced to this end."""
+"""Broken stores by name: what each does wrong, and the method that is replaced."""

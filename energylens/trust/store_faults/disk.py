@@ -1,4 +1,4 @@
-"""The disk as this process sees it, with somebody ahead of every operation: to look, to wait, or to refuse."""
+"""Interception of this process's disk operations: a function runs ahead of each, to look, to wait, or to refuse."""
 
 import io
 import os
@@ -27,7 +27,7 @@ def ignore(operation: str, where: str) -> None:
 
 @contextmanager
 def watched_disk(before: Before) -> Iterator[None]:
-    """Meanwhile, what Python code of this process does to files goes through `before` first, and is never fsynced.
+    """Context in which file operations of Python code of this process call `before` first, and are never fsynced.
 
     An fsync is announced and left out: no power is cut here, and it would take most of the time. Compiled libraries
     that open files themselves (safetensors, when it loads) are not seen.

@@ -1,7 +1,4 @@
-"""The store under fire: processes killed while they race, files damaged bit by bit, disks that refuse.
-
-`race` is in the module of its name; here are damage and refusals, and `run`, which does all three at full size.
-"""
+"""Faults of the store: files damaged bit by bit, disks that refuse, and `run`, which adds the race of `race`."""
 
 import errno
 import itertools
@@ -42,7 +39,7 @@ _WAY_OUT = "ENERGYLENS_STORE"
 
 
 def run(progress: Callable[[str], None]) -> dict[str, Any]:
-    """All three at full size, in about two minutes; numbers for the report."""
+    """Race, damage and refusals at full size, in about two minutes; numbers for the report."""
     raced = race(ROUNDS, progress=progress)
     caught = {}
     for name in BROKEN:
@@ -112,7 +109,7 @@ def _files(store: Store, recipe: Numbers) -> dict[str, bytes]:
 def _damages(
     good: Mapping[str, bytes], other: Mapping[str, bytes], every: int, rng: random.Random
 ) -> Iterator[Mapping[str, bytes | None]]:
-    """What the files are replaced by; None removes one."""
+    """Damages to an artifact, as the new content of its files; None removes a file."""
     for name, content in good.items():
         for at in range(0, len(content), every):
             flipped = bytearray(content)
@@ -126,7 +123,7 @@ def _damages(
 
 
 def _damaged(store: Store, files: Mapping[str, bytes | None], good: Mapping[str, bytes]) -> Iterator[str]:
-    """Damage the artifact, look for it, have it built again; yields what can be said of the outcome."""
+    """Damage the artifact, look for it, and have it built again; yields the counts that describe the outcome."""
     recipe, folder = Numbers(1), place(store, Numbers(1))
     for name, content in files.items():
         (folder / name).unlink()

@@ -36,10 +36,10 @@ from energylens.trust.store_faults.racer import NOTES, PHASES, Numbers, Racer, i
 PROCESSES = 16
 
 TRIES = 200
-"""The survivors of a round are stuck when all of them do nothing but try for the lock, and each has so many times."""
+"""Tries for the lock after which the survivors of a round are stuck, if all of them do nothing else."""
 
 LIMIT_SECONDS = 300.0
-"""They are stuck as well when none of them has ended for so long."""
+"""Seconds without a survivor's end after which survivors are stuck as well."""
 
 LOOK_SECONDS = 0.002
 """How often the artifact's place is looked at."""
@@ -142,7 +142,7 @@ def serve() -> None:
 
 
 def _tidied(store: Store, rounds: int) -> dict[str, int]:
-    """What killed racers left behind, whether `gc` removes it once it is old, and whether all artifacts are there."""
+    """Files that killed racers left behind, whether `gc` removes old ones, and whether all artifacts are there."""
     left = list(Path(store.url).rglob(".tmp-*"))
     for path in left:
         os.utime(path, (0, 0))
@@ -226,7 +226,7 @@ class _Round:
             self.found["errors" if status else "survivors"] += 1
 
     def _look(self) -> None:
-        """Once a complete artifact is there it stays; nothing else ever takes the place of what was there first."""
+        """Look at the artifact's place and count violations: a complete artifact must stay, and not be replaced."""
         there = _inode(self.folder)
         if self.published and there != self.published:
             self.found["lost_artifacts"] = 1

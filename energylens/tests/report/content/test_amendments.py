@@ -72,14 +72,14 @@ def test_of_many_edits_the_latest_are_listed_and_all_are_told(results, line, tmp
 
 def test_an_edit_that_moved_controls_alone_says_so():
     pair = row([2.0, 1.0, 3.0], [2.0, 1.0, 3.0]) | {"controls": ["aaaa", "bbbb"]}
-    assert "dice: REFUTED, and other numbers of its controls" in shown(edit(dice=pair))
+    assert "dice: REFUTED, only numbers of controls moved" in shown(edit(dice=pair))
 
 
 @pytest.mark.parametrize("runs", [1, 2])
 def test_the_report_lists_them(results, line, runs, tmp_path):  # noqa: F811
     write_report(only(results, CLAIM), tmp_path, [line] * runs, None, [edit()])
     section = whole_report(tmp_path).split("# History")[1].split("\n# ")[0]
-    assert "1 edit of declarations and of measures." in section
+    assert "1 edit of claims' declarations and of the code that measures them." in section
     assert "| recorded at" in section
     write_report(only(results, CLAIM), tmp_path, [line] * runs)
     assert "of measures" not in whole_report(tmp_path)

@@ -59,7 +59,7 @@ def test_a_cell_tells_the_words_in_reach_on_one_model():
     by_hits = {"reach": described(declare(statistic=HitRate(), holds_when=HALF, models=["a"]))}
     never = {"reach": described(declare(statistic=FisherZ(), holds_when=AtLeast(1.0), models=["a"]))}
     both = {"reach": described(declare(models=["a"]))}
-    assert can_decide(by_hits, "a") == "both, 33 % of runs"
+    assert can_decide(by_hits, "a") == "both, in 33 % of runs"
     assert can_decide(never, "a") == "REFUTED only"
     assert can_decide(both, "a") == "both"
     assert can_decide(both, "somebody's") == can_decide({}, "a") == ""

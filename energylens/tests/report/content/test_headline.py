@@ -91,7 +91,7 @@ def test_rows_say_whether_they_are_the_published_set_up(results: dict[str, Any])
     section = text.split("### fourier.r2-below-5pct")[1].split("<a id=")[0]
     assert "- modadd-leaky (published set-up): **HOLDS" in section
     assert "- modadd-1l (other model): **REFUTED" in section
-    assert "(as stated, published on modadd-leaky)" in section
+    assert "(claim as stated, published on modadd-leaky)" in section
     tables = [page.split("## Claims")[0] for page in text.split("## Verdicts")[1:]]
     rows = [row for each in tables for row in each.splitlines() if row.startswith("|") and "modadd" in row]
     assert {"published set-up", "other model", "restated"} <= {row.split("|")[3].strip() for row in rows}

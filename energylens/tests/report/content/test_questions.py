@@ -76,9 +76,12 @@ def test_the_report_opens_with_questions_and_answers(large: dict[str, Any]) -> N
         in first
     )
     assert "The head with the smallest gap is not the most important one." in first
-    assert "By chance: **within-layer**, permuted within each layer: what depth alone gives" in first
     assert (
-        "| pygpt-4l            | **HOLDS**        | 0.789 [0.736, 0.842] | ≥ 0.7    "
+        "Null controls behind the chance levels: **within-layer**, permuted within each layer: what depth"
+        in first
+    )
+    assert (
+        "| pygpt-4l            | **HOLDS**        | 0.789 [0.736, 0.842]       | ≥ 0.7    "
         "| 0.15 (within-layer), better by 0.639 [0.586, 0.692] |" in first
     )
     assert "only 3 of 5 seeds are competent" in second
@@ -103,8 +106,8 @@ def test_old_results_and_partial_runs_are_reports_too(large: dict[str, Any]) -> 
         ],
     }
     text = text_of(other).split("### Why?")[1].split("## All")[0]
-    assert "No claim that answers it was measured in this run." in text
-    assert "Not declared in this run: no.such" in text
+    assert "No claim that answers this question was measured in this run." in text
+    assert "Claims that are not declared in this run: no.such" in text
 
 
 def test_answers_follow_from_results_alone_and_change_with_them(large: dict[str, Any]) -> None:

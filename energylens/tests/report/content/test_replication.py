@@ -32,7 +32,7 @@ def test_the_report_has_a_row_per_machine_and_escapes_its_name():
     text = "\n".join(replication_blocks([replication_line(replicate(HERE, each)) for each in (NEAR, FAR)]))
     assert "**1**" in text
     assert "**0**" in text
-    assert "Does not replicate, " in text
+    assert "Estimates that do not replicate, " in text
     assert "r of seeds" in text
     assert "0.97" not in text
     line = replication_line(replicate(HERE, NEAR)) | {"correlation": 0.967}
@@ -66,9 +66,9 @@ def test_trust_shows_replications(tmp_path, far):
     record_replication(tmp_path / REPLICATIONS, replication_line(replicate(HERE, FAR if far else NEAR)))
     section = trust_section(read_sections(tmp_path), {"replication": ["figure"]})
     (shown,) = section["parts"]
-    assert shown["title"] == "Does it come out the same on another machine?"
+    assert shown["title"] == "Do findings come out the same on another machine?"
     assert shown["figures"] == ["figure"]
-    assert any("Does not replicate" in str(block) for block in shown["blocks"]) == bool(far)
+    assert any("Estimates that do not replicate" in str(block) for block in shown["blocks"]) == bool(far)
 
 
 def test_the_report_draws_z_of_other_machines_beside_what_it_tells_of_them(results, tmp_path):
@@ -83,5 +83,5 @@ def test_the_report_draws_z_of_other_machines_beside_what_it_tells_of_them(resul
     write_report(only(results, "fourier.grokked-circuit"), tmp_path, trust={"replication": section})
     assert (tmp_path / "figures" / f"{REPLICATION_FIGURE}.svg").exists()
     text = whole_report(tmp_path)
-    assert "Does it come out the same on another machine?" in text
+    assert "Do findings come out the same on another machine?" in text
     assert f"(../figures/{REPLICATION_FIGURE}.svg)" in text

@@ -37,7 +37,7 @@ def test_with_eight_seeds_flips_are_shown(results):
     assert "modadd-1l" in table
     assert ".93" in table
     assert table.count(".0078") == 2  # p, and the smallest possible one
-    assert "Sign flips" in "".join(section(entry, [entry], [])["tables"])
+    assert "Sign-flip test" in "".join(section(entry, [entry], [])["tables"])
 
 
 def test_with_five_seeds_the_smallest_p_is_told(results):
@@ -54,7 +54,7 @@ def test_with_eight_seeds_the_smallest_p_is_in_the_table_alone(results):
 def test_models_with_seeds_of_their_own_have_their_own_smallest_p(results):
     entry = with_seeds(results, "fourier.grokked-circuit", 8)
     entry.claim["seeds_on"] = {"modadd-2l": list(range(5))}
-    assert attainable(entry) == "modadd-2l: flipping the signs of 5 seeds gives p = 0.062 at the least"
+    assert attainable(entry) == "modadd-2l: a sign-flip test of 5 seeds can't give p below 0.062"
 
 
 def test_more_seeds_than_are_counted_have_no_table(results):

@@ -95,7 +95,7 @@ def test_the_report_has_a_section_with_the_power_curves(results, trust, tmp_path
 
 
 def test_what_was_not_measured_is_named(trust):
-    nowhere_else = "Does it come out the same on another machine?"
+    nowhere_else = "Do findings come out the same on another machine?"
     assert trust_section(trust, {})["missing"] == [nowhere_else]
     del trust["store"]
     missing = trust_section(trust, {})["missing"]
@@ -115,30 +115,33 @@ def test_a_cell_shows_the_worst_of_all_regions_and_the_coverage(trust):
 def test_what_went_unnoticed_is_listed_and_escaped(trust):
     text = text_of(trust, "controls fail")
     assert "2 of 3 controls" in text
-    assert "Unnoticed:\n\n- x \\| &lt;b&gt;y&lt;/b&gt;" in text
+    assert "Controls that did not notice:\n\n- x \\| &lt;b&gt;y&lt;/b&gt;" in text
 
 
 def test_violations_and_broken_stores_that_were_missed_are_told(trust):
     text = text_of(trust, "killed process")
     assert "16 processes" in text
-    assert "2 stores broken on purpose the same race noticed 1: not sleeps" in text
+    assert (
+        "2 implementations of the store that were broken on purpose, the same race noticed 1: not sleeps"
+        in text
+    )
     trust["store"]["numbers"]["race"]["stuck"] = 7
     assert "| survivors that were stuck " in text_of(trust, "killed process")
 
 
 def test_other_answers_are_told(trust):
-    assert "identical" in text_of(trust, "same answer")
+    assert "identical" in text_of(trust, "Is the answer the same")
     trust["same-answer"]["numbers"]["other thread count"]["same verdicts"] = False
     trust["same-answer"]["numbers"]["built again"]["network"]["identical"] = False
-    text = text_of(trust, "same answer")
+    text = text_of(trust, "Is the answer the same")
     assert "OTHER verdicts" in text
     assert "DIFFERENT" in text
 
 
 def test_mutants_are_counted(trust):
     text = text_of(trust, "mistake in the mathematics")
-    assert "38 of 40" in text
-    assert "drawn from 50" in text
+    assert "Of 40 copies of 1 module, each with one thing changed, drawn from 50, 38 fail" in text
+
     assert "95.0 %" in text
     assert "2 equivalent" in text
 

@@ -125,9 +125,7 @@ def test_the_section_lists_what_turned_the_latest_first(results, line):
     last, first = section["turns"].splitlines()[2:]
     assert "REFUTED → INCONCLUSIVE" in last
     assert "drift" in last
-    assert all(
-        text in first for text in ("2026-01-02 10:00", "HOLDS → REFUTED", "flip", "declaration amended")
-    )
+    assert all(text in first for text in ("2026-01-02 10:00", "HOLDS → REFUTED", "flip", "amended"))
     assert f"[{CLAIM}](#{CLAIM})" in first
 
 
@@ -135,7 +133,7 @@ def test_more_turns_than_are_listed_are_counted(results, line):
     history = runs(line, *["HOLDS", "REFUTED"] * TURNS_LISTED)
     section = history_section([entry_of(results)], history, [])
     assert section["not_listed"] == TURNS_LISTED - 1
-    assert section["turned"] == f"{2 * TURNS_LISTED - 1} verdicts turned"
+    assert section["turned"] == f"{2 * TURNS_LISTED - 1} verdicts changed"
 
 
 def write(results, folder, history):
@@ -147,7 +145,7 @@ def test_the_report_shows_the_history_and_its_figure(results, line, tmp_path):
     text = write(results, tmp_path, runs(line, "HOLDS", "REFUTED"))
     section = text.split("# History")[1].split("\n# ")[0]
     assert "2 full runs from 2026-01-01 10:00 to 2026-01-02 10:00 UTC" in section
-    assert "1 verdict turned" in section
+    assert "1 verdict changed" in section
     assert "(../figures/history_fourier.svg)" in section
     assert (tmp_path / "figures" / "history_fourier.svg").exists()
 

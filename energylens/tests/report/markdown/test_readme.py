@@ -48,7 +48,7 @@ def test_the_table_says_how_many_cells_share_the_verdict(results: dict[str, Any]
     assert "; pwmcc 0." in decoupled[3]
     assert decoupled[-1] == "1 of 2"
     assert above[1] == "modadd-1l (restated)"
-    assert "Rows of 4 of 8 claims." in text
+    assert "The table shows 4 of 8 claims." in text
 
 
 def test_the_headline_and_what_holm_leaves_stand_above_the_table(results: dict[str, Any]) -> None:
@@ -109,7 +109,7 @@ def test_what_a_perfect_effect_would_score_is_a_fact(results: dict[str, Any]) ->
         ("fourier.r2-below-5pct/modadd-1l; part pwmcc", "nearest"),
         ("fourier.r2-below-5pct/modadd-1l; null gausian", "nearest: gaussian"),
         ("fourier.r2-below-5pct/modadd-1l; beside r2", "nearest: raw_r2"),
-        ("fourier.r2-below-5pct/modadd-1l; mean", "'mean', which is none of those"),
+        ("fourier.r2-below-5pct/modadd-1l; mean", "asks for 'mean'; a field of a row"),
         ("stability.above-chance/modadd-1l; published", "nearest: none"),
         ("fourier.r2-below-5pct; REFUTD", "nearest: REFUTED"),
     ],

@@ -31,7 +31,7 @@ def test_a_flip_shows_both_verdicts_numbers_and_causes():
     row = next(line for line in text.splitlines() if line.startswith("toy.mean"))
     for told in ("dice", "HOLDS 2 [1.9, 2.1]", "REFUTED, by chance too 0.5 [1.9, 2.1]", "flip", "code"):
         assert told in row
-    assert "  code          lib/deep.py\n                in toy.mean dice" in text
+    assert "  code          lib/deep.py\n                concerns toy.mean dice" in text
     assert text.endswith("2 verdicts: 1 flip, 1 same")
 
 
@@ -79,8 +79,8 @@ def test_a_cause_of_many_verdicts_names_some():
     change(old)
     move(new)
     text = changes_text(diff(old, new), ("a", "b"), (old, new))
-    assert "in 4 verdicts: toy.mean m0; toy.mean m1; toy.mean m2; …" in text
-    assert "  seed          0, 1 -> 0\n                in toy.mean m4" in text
+    assert "concerns 4 verdicts: toy.mean m0; toy.mean m1; toy.mean m2; …" in text
+    assert "  seed          0, 1 -> 0\n                concerns toy.mean m4" in text
 
 
 @pytest.mark.parametrize("hostile", ["\x1b[31mred", "two\nlines", "\u202eright to left"])

@@ -21,7 +21,7 @@ def test_every_number_stands_in_its_sentence() -> None:
         "  0.2 (0.5 standard deviations) to the nearest boundary",
         "  would decide at the same estimate and spread: about 13 seeds (7 to 63)",
         "  would decide with 80 % power: about 26 seeds (12 to more than 1000)",
-        "  8 declared seeds decide with 80 % power: true values ≤ 0.60 or ≥ 1.40",
+        "  8 declared seeds decide with 80 % power at true values ≤ 0.60 or ≥ 1.40",
     ]
     assert "90 %" in told
 
@@ -30,7 +30,7 @@ def test_what_is_decided_or_can_not_be_is_said() -> None:
     decided = replace(OPEN, word="HOLDS", same=None, powered=None, decides=[])
     told = plan_text([decided, Row("coin", "", "rate", "NOT RUN", reason="no coin")], 0.8)
     assert "decided: no further seeds are needed" in told
-    assert "8 declared seeds decide with 80 % power: no true value, whatever it is" in told
+    assert "8 declared seeds decide with 80 % power at no true value" in told
     assert told.endswith("coin, rate: NOT RUN: no coin")
 
 

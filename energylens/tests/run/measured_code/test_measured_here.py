@@ -14,7 +14,7 @@ def test_a_file_that_cant_be_decoded_or_is_missing_is_named(tmp_path):
     code = MeasuredCode(reader(tmp_path, Path(energylens.__path__[0])))
     with pytest.raises(InputError, match=r"test_a\.py can't be read .*mend the file"):
         code.measure("test_a.py", "test_a")
-    with pytest.raises(InputError, match=r"gone\.py is missing: what the claim test_a measures"):
+    with pytest.raises(InputError, match=r"gone\.py is missing, so the code that measures the claim test_a"):
         code.measure("gone.py", "test_a")
 
 

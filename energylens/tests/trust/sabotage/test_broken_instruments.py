@@ -226,7 +226,7 @@ def test_methods_and_properties_are_broken_as_they_stand_in_their_class(bench):
 )
 def test_names_of_nothing_are_refused(bench, name):
     with (
-        pytest.raises(InputError, match=f"no '{name}' to be broken"),
+        pytest.raises(InputError, match=f"breaks '{name}', which does not exist"),
         breaking({name: reads(1.0)}, bench.declared),
     ):
         pass
