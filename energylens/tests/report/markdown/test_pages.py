@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+import energylens
 from energylens.report import write_report
 from energylens.report.content.entries import entries
 from energylens.report.markdown import pages as module
@@ -81,7 +82,7 @@ def test_pages_of_before_are_gone(
     assert not (tmp_path / "families" / "fourier.2.md").exists()
 
 
-ROOT = Path(module.__file__).parents[2]
+ROOT = Path(energylens.__file__).parents[1]
 
 
 @pytest.mark.skipif(not (ROOT / "reports").exists(), reason="an installed copy has no reports")
