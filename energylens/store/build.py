@@ -7,7 +7,7 @@ from typing import TypeAlias
 from energylens.errors import EnergylensError, InputError
 from energylens.store.events import OnEvent, event_of, ignore_event, one_line, reporting
 from energylens.store.executors.base import Executor
-from energylens.store.executors.table import executor_named
+from energylens.store.executors.table import LOCAL, executor_named
 from energylens.store.key import key_of
 from energylens.store.recipe import Recipe
 from energylens.store.store import Store
@@ -20,13 +20,14 @@ def build_all(
     store_url: str | os.PathLike[str] | None = None,
     jobs: int = 1,
     on_event: OnEvent = ignore_event,
-    executor: str = "local",
+    executor: str = LOCAL,
 ) -> list[Outcome]:
     """Make sure that the artifacts of `recipes` are in the store, building what is missing, inputs included.
 
-    jobs: processes to build in; 1 builds in this one. Workers are spawned, so recipes must be importable, and
-    a script that calls this needs `if __name__ == "__main__":`. A worker's OMP_NUM_THREADS is 1 unless set.
-    executor: who builds where `jobs` are several, by name (`energylens.store.executors`).
+    jobs: processes to build in; 1 builds in this one, unless another executor than the local one is named. Workers are
+    spawned, so recipes must be importable, and a script that calls this needs `if __name__ == "__main__":`. A worker's
+    OMP_NUM_THREADS is 1 unless set.
+    executor: who builds, by name (`energylens.store.executors`).
     on_event: called in this process for every change of state and, at most five times a second, for steps.
     Returns (recipe, None) for each artifact that is there now and (recipe, exception) for each that failed, inputs
     first. An interrupt stops the workers; finished artifacts stay.
@@ -41,8 +42,9 @@ def build_all(
     for recipe in missing.values():
         on_event(event_of(recipe, "queued"))
     schedule = _Schedule(missing, on_event)
-    if min(jobs, len(missing)) > 1:
-        with make_executor(store.url, min(jobs, len(missing)), on_event) as running:
+    at_once = min(jobs, len(missing))
+    if at_once > 1 or (missing and executor != LOCAL):
+        with make_executor(store.url, at_once, on_event) as running:
             _run(schedule, running)
     else:
         _run_here(schedule, store, on_event)

@@ -4,6 +4,9 @@ from energylens.by_name import Folder
 from energylens.errors import InputError
 from energylens.store.executors.base import Executor
 
+LOCAL = "local"
+"""The executor unless another is asked for."""
+
 EXECUTORS = Folder(__package__)
 """Classes of executors by name."""
 

@@ -70,3 +70,7 @@ def test_a_new_executor_is_one_file(tmp_path, monkeypatch):
     last = EXECUTORS["turns"].last
     assert (last.jobs, last.order, last.closed) == (2, [1, 2, 0], [None])
     assert Store(tmp_path / "store").find(Number(2)).tensors["x"] == 2.0
+    for number in (2, 3):  # one is there already; for one alone the executor is used as well
+        build_all([Number(number)], tmp_path / "store", jobs=1, executor="turns")
+    last = EXECUTORS["turns"].last
+    assert (last.jobs, last.order, last.closed) == (1, [3], [None])
